@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
@@ -47,9 +48,19 @@ class ViubenchError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, shown: str = "{}") -> str:
-    """The hint that names the closest of the known names, written as `shown`; `otherwise` where none is close."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"did you mean {shown.format(close[0])}?" if close else otherwise
+    """The hint that names the closest of the known names, written as `shown`; `otherwise` where none is close. Case and
+    signs do not matter.
+
+    >>> did_you_mean("Video-MME", ["videomme", "video_tt"], "")
+    'did you mean videomme?'
+    """
+    plain = {_plain(one): one for one in known}
+    close = get_close_matches(_plain(name), plain, n=1)
+    return f"did you mean {shown.format(plain[close[0]])}?" if close else otherwise
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 MediaFault = Literal[

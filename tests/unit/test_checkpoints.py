@@ -104,7 +104,7 @@ def test_a_file_that_is_missing_is_named(name: str, message: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("adapter_config.json", f"{LACKS}weights as .safetensors"),
+        ("adapter_config.json", "it is an adapter: merge it into its base model"),
         (
             "pytorch_model.bin",
             f"{LACKS}weights as .safetensors (pickled weights are not opened: they can run code)",

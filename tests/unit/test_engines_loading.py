@@ -123,6 +123,52 @@ def test_a_missing_shard_is_named(folder: Path) -> None:
         describe_checkpoint(str(folder))
 
 
+def test_parts_of_the_weights_are_counted_without_a_list_too(folder: Path) -> None:
+    whole = folder / "model.safetensors"
+    for number in (3, 1):
+        shutil.copy(whole, folder / f"model-{number:05}-of-00003.safetensors")
+    whole.unlink()
+    with pytest.raises(ViubenchError, match=r"1 of 3 weight files \(number 2\)"):
+        describe_checkpoint(str(folder))
+    shutil.copy(folder / "model-00001-of-00003.safetensors", folder / "model-00002-of-00003.safetensors")
+    assert describe_checkpoint(str(folder))["architecture"]
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_an_adapter_is_no_model(folder: Path, config: bool) -> None:
+    (folder / "model.safetensors").rename(folder / checkpoints.ADAPTER)
+    if config:
+        (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ViubenchError, match="it is an adapter: merge it"):
+        describe_checkpoint(str(folder))
+
+
+def test_an_adapter_beside_a_model_would_be_opened_in_its_place(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ViubenchError, match="a model and an adapter"):
+        describe_checkpoint(str(folder))
+
+
+def test_of_several_checkpoints_one_must_be_named(folder: Path) -> None:
+    with pytest.raises(ViubenchError, match="it holds 1 folders with models") as raised:
+        describe_checkpoint(str(folder.parent))
+    assert str(folder) in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("part", ["architectures", "text_config", "vision_config"])
+def test_a_part_of_the_config_of_another_form_is_named(folder: Path, part: str) -> None:
+    (folder / "config.json").write_text(json.dumps({**CONFIG, part: "odd"}))
+    with pytest.raises(ViubenchError, match=rf"config\.json: {part} is no"):
+        describe_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("given", [".", "./", "../some-model", "../some-model/", "../some-model/.", "inner/.."])
+def test_a_model_has_the_name_of_its_folder(folder: Path, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder)
+    assert describe_checkpoint(given)["name"] == "some-model"
+
+
 def test_a_torn_config_is_named(folder: Path) -> None:
     (folder / "config.json").write_text('{"architectures": [')
     with pytest.raises(ViubenchError, match=r"config\.json does not read"):

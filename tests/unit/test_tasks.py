@@ -62,6 +62,22 @@ def test_an_unknown_name_is_met_with_the_probable_one() -> None:
     assert caught.value.hint == "did you mean viubench-mini?"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("VideoMME", "videomme or videomme_interleaved or videomme_subtitles"),
+        ("Video-MME", "videomme"),
+        ("MVBench", "mvbench"),
+        ("Charades STA", "charades_sta"),
+        ("VIUBench_Mini", "viubench-mini"),
+    ],
+)
+def test_a_benchmark_by_the_name_of_its_paper_is_near(name: str, meant: str) -> None:
+    with pytest.raises(ViubenchError) as caught:
+        Catalogue().resolve(name)
+    assert caught.value.hint == f"did you mean {meant}?"
+
+
 def test_a_task_is_named_as_its_file(folder: Path) -> None:
     with pytest.raises(ViubenchError, match="but its file"):
         load_task(edit(folder, "task: mine", "task: other"))

@@ -51,7 +51,7 @@ def _value(word: str, rest: Iterator[str], equals: bool) -> str | None:
 def _refuse(option: Any, name: str, value: str, given: dict[str, str]) -> None:
     if not value.strip() and name not in MAY_BE_EMPTY:
         raise ViubenchError(
-            "it has no value", where=name, hint="a variable of the shell may not be set; or leave it out"
+            "it has no value", where=name, hint="is a variable of the shell not set? else leave the option out"
         )
     if not option.multiple and given.setdefault(option.name, value) != value:
         raise ViubenchError(f"it is given twice: {given[option.name]} and {value}", where=name, hint="leave one out")

@@ -15,11 +15,10 @@ Example: an engine of a plugin is a class and one line of packaging metadata; `-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 
 from viubench.engines.base import Engine, EngineOptions
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 GROUP = "viubench.engines"
 
@@ -33,8 +32,7 @@ def load(kind: str) -> type[Engine]:
     """The class of an engine; raises ViubenchError for one that is unknown, or that cannot be imported."""
     installed = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in installed:
-        close = get_close_matches(kind, installed, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(installed))}"
+        hint = did_you_mean(kind, sorted(installed), f"known: {', '.join(sorted(installed))}")
         raise ViubenchError(f"no such engine: {kind}", where="--engine", hint=hint)
     try:
         engine_class: type[Engine] = installed[kind].load()

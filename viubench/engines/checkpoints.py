@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ HEADER_LIMIT = 100 * 2**20  # bytes of header that safetensors itself accepts
 
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 
+ADAPTER = "adapter_model.safetensors"
+
+_PART = re.compile(r"^model-(\d{1,6})-of-(\d{1,6})\.safetensors$")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SMALL_FILES = (
     "config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*", "*.py",
@@ -45,10 +49,11 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     """
     folder, revision = _locate(model)
     require_complete(folder)
-    config = _read_json(folder, "config.json")
+    config = _read_config(folder)
     text = config.get("text_config") or config
+    named = model.rstrip("/").rsplit("/", 1)[-1]
     facts = {
-        "name": model.rstrip("/").rsplit("/", 1)[-1] if revision is None else model,
+        "name": model if revision is not None else named if named not in ("", ".", "..", "~") else folder.name,
         "path": str(folder),
         "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),
@@ -150,18 +155,15 @@ def _locate(model: str) -> tuple[Path, str | None]:
 
 def require_complete(folder: Path) -> None:
     """Raise ViubenchError unless configuration, tokenizer, processor and all weights are there, as long as they say."""
-    _read_json(folder, "config.json")
     weights = {path.name: path for path in sorted(folder.glob("*.safetensors"))}
+    _refuse_adapter(folder, weights)
+    _read_config(folder)
     missing = []
     if not weights:
         pickled = _has(folder, "*.bin", "*.pt", "*.pth", "../*.pt")
         missing.append("weights as .safetensors" + " (pickled weights are not opened: they can run code)" * pickled)
-    elif (folder / INDEX).is_file():
-        shards = _read_json(folder, INDEX).get("weight_map")
-        if not isinstance(shards, dict):
-            raise ViubenchError(f"{INDEX} does not read: it has no weight_map", where=str(folder / INDEX))
-        if lost := sorted({str(name) for name in shards.values()} - set(weights)):
-            missing.append(f"{len(lost)} of {len(set(shards.values()))} weight files ({lost[0]})")
+    elif lost := _lost(folder, weights):
+        missing.append(lost)
     if not _has(folder, "tokenizer.json", "tokenizer.model", "vocab.json"):
         missing.append("a tokenizer (tokenizer.json)")
     if not _has(folder, "processor_config.json", "preprocessor_config.json"):
@@ -205,6 +207,53 @@ def _cache_values(text: dict[str, Any]) -> int | None:
         return None
     layers, cached, heads, hidden = (int(str(size)) for size in sizes)
     return 2 * layers * cached * int(text.get("head_dim") or hidden // heads)
+
+
+def _lost(folder: Path, weights: Collection[str]) -> str:
+    """Which files of the weights are not there, by their list or, where there is none, their numbers; or empty."""
+    if (folder / INDEX).is_file():
+        shards = _read_json(folder, INDEX).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ViubenchError(f"{INDEX} does not read: it has no weight_map", where=str(folder / INDEX))
+        lost = sorted({str(name) for name in shards.values()} - set(weights))
+        return f"{len(lost)} of {len(set(shards.values()))} weight files ({lost[0]})" if lost else ""
+    parts = [(int(part[1]), int(part[2])) for part in map(_PART.search, weights) if part]
+    there, total = {number for number, _ in parts}, max((total for _, total in parts), default=0)
+    absent = [number for number in range(1, total + 1) if number not in there]
+    return f"{len(absent)} of {total} weight files (number {absent[0]})" if absent else ""
+
+
+def _refuse_adapter(folder: Path, weights: Collection[str]) -> None:
+    """transformers opens another model where it finds an adapter's configuration: the one that it was trained on."""
+    whole = set(weights) - {ADAPTER}
+    if not (folder / "adapter_config.json").is_file() and (whole or ADAPTER not in weights):
+        return
+    if whole:
+        raise ViubenchError(
+            "it holds a model and an adapter: which of them is meant?",
+            where=str(folder),
+            hint="where the adapter is merged into these weights, move adapter_config.json away",
+        )
+    hint = "peft's merge_and_unload does that; give the folder of what it saves"
+    raise ViubenchError("it is an adapter: merge it into its base model", where=str(folder), hint=hint)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """config.json, of which the parts that are read here are of their form."""
+    inner = [] if (folder / "config.json").exists() else sorted(path.parent for path in folder.glob("*/config.json"))
+    if inner:
+        raise ViubenchError(
+            f"it holds {len(inner)} folders with models, and is none itself",
+            where=str(folder),
+            hint=f"give one of them, for example {inner[-1]}; viubench watch evaluates each",
+        )
+    config = _read_json(folder, "config.json")
+    for name, kind in (("architectures", list), ("text_config", dict), ("vision_config", dict)):
+        if not isinstance(config.get(name) or kind(), kind):
+            what = "list" if kind is list else "object"
+            where = str(folder / "config.json")
+            raise ViubenchError(f"config.json: {name} is no {what}", where=where, hint="copy the file again")
+    return config
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from viubench.errors import ViubenchError
+from viubench.errors import ViubenchError, did_you_mean
 
 Kind = type | tuple[str, ...]  # what an argument takes: values of a type, or one of several texts
 
@@ -32,8 +31,7 @@ def refuse_unknown(args: Iterable[str], known: Iterable[str], kind: str, where: 
     names = sorted(known)
     for name in args:
         if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names[:20]) or 'none'}"
+            hint = did_you_mean(name, names, f"known: {', '.join(names[:20]) or 'none'}")
             raise ViubenchError(f"the {kind} engine has no argument {name!r}", where=where, hint=hint)
 
 

@@ -228,7 +228,7 @@ def _pick(name: str, known: Mapping[str, V], kind: str) -> V:
 
 def _unknown(name: str, known: Sequence[str], kind: str, listed: Collection[str] = ()) -> ViubenchError:
     """Names one like it, or those known; of very many only the `listed` ones."""
-    longer = [other for other in known if name and other.startswith(name)]
+    longer = [other for other in known if name and other.startswith(name.lower())]
     names = f"known: {', '.join(sorted(listed or known))}" + (" (more: viubench tasks list)" if listed else "")
     hint = f"did you mean {' or '.join(longer[:3])}?" if longer else did_you_mean(name, known, names)
     return ViubenchError(f"unknown {kind}: {name!r}", hint=hint)

@@ -98,8 +98,6 @@ def incomplete(model: Path) -> str:
         return f"it cannot be read: {error.strerror or error}"
     if any((model / name).is_file() for name in (checkpoints.INDEX, checkpoints.WEIGHTS)):
         return ""
-    if (model / "adapter_config.json").is_file() or (model / "adapter_model.safetensors").is_file():
-        return "it is an adapter: merge it into its base model"
     return f"it lacks {checkpoints.WEIGHTS} or {checkpoints.INDEX}"
 
 
