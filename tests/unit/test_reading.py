@@ -1,4 +1,4 @@
-"""Answers in seven languages are read as a careful person would, and a wrong reading is worse than none."""
+"""Answers in eight languages are read as a careful person would, and a wrong reading is worse than none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = ("choice", "interval", "counts", "order")
 def test_the_cases_cover_every_kind_and_language() -> None:
     assert len(CASES) >= 1300
     assert {case["kind"] for case in CASES} == set(KINDS)
-    assert {case["language"] for case in CASES} == {"en", "zh", "ja", "ko", "es", "de", "fr"}
+    assert {case["language"] for case in CASES} == {"en", "zh", "ja", "ko", "es", "pt", "de", "fr"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,6 +64,7 @@ def test_of_a_long_text_the_beginning_and_the_end_are_read() -> None:
         ("B", ["English"]),
         ("The answer is B, not A.", ["English"]),
         ("La respuesta no es A, sino B.", ["Spanish"]),
+        ("A resposta não é A, mas sim B.", ["Portuguese"]),
         ("Die Antwort ist B.", ["German"]),
         ("La réponse est B.", ["French"]),
         ("正解はBです。", ["Japanese"]),
