@@ -108,6 +108,12 @@ SECTIONS = {
         "What an answer depends on",
         "The same requests one at a time, many at once and in another order, against one at a time in the same mode.",
     ),
+    "curriculum": (
+        "A curriculum",
+        "GRPO of the tiny model from one warm start of `trainer.demo`, with and without `curriculum`, in equally many "
+        "steps: scores of its greedy answers to test items of unseen clips, in [0, 1], their differences paired by "
+        "item with 95 % intervals clustered by video. Points a step are of 100.",
+    ),
     "startup": (
         "Start-up",
         "Processor seconds, the median of several starts.",
