@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from viubench.engines import checkpoints
+from viubench.engines import checkpoints, processors
 from viubench.engines.checkpoints import describe_checkpoint
 from viubench.errors import ViubenchError
 
@@ -196,3 +197,42 @@ def test_reading_a_checkpoint_needs_no_torch(folder: Path, monkeypatch: pytest.M
     for name in ("torch", "transformers", "safetensors"):
         monkeypatch.setitem(sys.modules, name, None)
     assert describe_checkpoint(str(folder))["model_type"] == "qwen3_vl"
+
+
+class Own:
+    """A model's class with a loader of its own."""
+
+    @classmethod
+    def from_pretrained(cls) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("missing", "thinks", "said"),
+    [
+        ((), False, ""),
+        (("model.layers.0.q_proj.weight", "lm_head.weight"), False, r"2 weights are not .*random \(lm_head"),
+        (("talker.head.weight",), True, ""),
+        (("talker.head.weight", "thinker.head.weight"), True, r"1 weights are not .*\(thinker\.head"),
+        (None, False, ""),
+    ],
+)
+def test_weights_that_would_be_random_are_refused(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...] | None, thinks: bool, said: str
+) -> None:
+    model = SimpleNamespace(thinker="thinker") if thinks else SimpleNamespace()
+
+    def from_pretrained(folder: str, **settings: Any) -> Any:
+        assert ("output_loading_info" in settings) is (missing is not None)
+        return model if missing is None else (model, {"missing_keys": set(missing)})
+
+    mapping = {SimpleNamespace: Own if missing is None else object}
+    auto = SimpleNamespace(_model_mapping=mapping, from_pretrained=from_pretrained)
+    config = SimpleNamespace(from_pretrained=lambda folder, **_: SimpleNamespace())
+    faked = SimpleNamespace(AutoConfig=config, **{processors.AUTO_CLASSES[0]: auto})
+    monkeypatch.setitem(sys.modules, "transformers", faked)
+    monkeypatch.setattr(processors, "require_trust", lambda *_: None)
+    if said:
+        with pytest.raises(ViubenchError, match=said):
+            processors.open_model("m")
+    else:
+        assert processors.open_model("m") == ("thinker" if thinks else model)

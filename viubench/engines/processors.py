@@ -81,7 +81,8 @@ def open_model(folder: str, trust: bool = False, **settings: Any) -> Any:
     """The model of a checkpoint folder, by whatever class transformers has for models that see and write text.
 
     Raises:
-        ViubenchError: a package is missing, no class knows the architecture, or the weights do not fit.
+        ViubenchError: a package is missing, no class knows the architecture, or the weights do not fit or
+            are not all there.
     """
     import transformers
 
@@ -91,9 +92,12 @@ def open_model(folder: str, trust: bool = False, **settings: Any) -> Any:
         autos = [getattr(transformers, name) for name in AUTO_CLASSES if hasattr(transformers, name)]
         remote = getattr(config, "auto_map", None) or {}
         fits = [auto for auto in autos if type(config) in auto._model_mapping or (trust and auto.__name__ in remote)]
-        model = (fits or autos)[0].from_pretrained(
-            folder, config=config, use_safetensors=True, trust_remote_code=trust, **settings
+        auto = (fits or autos)[0]
+        account = {"output_loading_info": True} if _gives_account(auto, config) else {}
+        model = auto.from_pretrained(
+            folder, config=config, use_safetensors=True, trust_remote_code=trust, **account, **settings
         )
+        model, loaded = model if account else (model, {})
     except ImportError as error:
         raise missing_package(error, folder) from error
     except Exception as error:  # whatever the loaders raise, the user needs the reason, not the trace
@@ -102,7 +106,20 @@ def open_model(folder: str, trust: bool = False, **settings: Any) -> Any:
             where=folder,
             hint="check that this transformers knows the architecture and that the memory is enough",
         ) from error
-    return getattr(model, "thinker", model)  # an omni model thinks in one part and talks in another
+    part = "thinker" if hasattr(model, "thinker") else ""  # an omni model thinks in one part and talks in another
+    if drawn := sorted(name for name in loaded.get("missing_keys", ()) if name.startswith(part)):
+        raise ViubenchError(
+            f"{len(drawn)} weights are not in the checkpoint, and would be random ({drawn[0]})",
+            where=folder,
+            hint="copy it again from the model it was made from",
+        )
+    return getattr(model, part) if part else model
+
+
+def _gives_account(auto: Any, config: Any) -> bool:
+    """Whether a model's class says which weights it did not find; one with a loader of its own cannot be asked."""
+    model = auto._model_mapping.get(type(config), None)
+    return isinstance(model, type) and "from_pretrained" not in vars(model)
 
 
 def media_ids(config: Any) -> frozenset[int]:
