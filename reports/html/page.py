@@ -1,7 +1,7 @@
 """The shell of every page: one file that opens from disk, with its own style and scripts, and nothing else allowed.
 
 Example:
-    render("page.html.j2", ["chrome.js", "page.js"], {"models": []}, {"findings": []})
+    render("page.html.j2", ["page.js"], {"models": []}, {"findings": []})
     # '<!doctype html>...'
 """
 
@@ -20,6 +20,9 @@ from markupsafe import Markup, escape
 from reports.html import svg
 from reports.html.escape import clean, embed_json, isolate
 from reports.html.format import number, p_value, percent, points
+
+SCRIPTS = ("chrome.js", "print.js")
+"""What every page has."""
 
 FEW = 100
 """A task with fewer samples than this is named as a small one."""
@@ -68,13 +71,14 @@ def render(
     """The page as text; equal arguments give equal text.
 
     Args:
-        scripts: files of `templates/` that are joined, in this order, into the page's one script.
+        scripts: files of `templates/` that are joined, in this order, into the page's one script, after those of
+            every page.
         data: what the script reads, as JSON data; its strings are made safe here.
         context: what the template reads; its strings are made safe by the environment.
         styles: style sheets of `templates/` that follow the one of every page.
         served: the page comes from the viewer, which it may ask for data and images, and send its forms to.
     """
-    style, script = ("\n".join(map(_asset, names)) for names in (("style.css", *styles), scripts))
+    style, script = ("\n".join(map(_asset, names)) for names in (("style.css", *styles), (*SCRIPTS, *scripts)))
     shell = {
         "policy": _policy(style, script) + (OF_SERVER if served else OF_FILE),
         "style": Markup(style),  # our own file, no data in it

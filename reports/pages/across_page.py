@@ -16,7 +16,7 @@ from reports.html.page import Figure, Finding
 from reports.html.svg import Axes, Band, Curve, Level, plot, ticks
 from viubench.schema.across import AcrossReport, Setting, SettingChange
 
-SCRIPTS = ("chrome.js", "across.js")
+SCRIPTS = ("drawn.js",)
 
 LABEL = 8
 """Characters of a setting that fit below its place on an axis; longer ones are numbered."""

@@ -26,7 +26,7 @@ from viubench.comparison.report import Flip, largest, within
 from viubench.schema import Manifest
 from viubench.schema.compare import Change, CompareReport, GroupChange, TaskChange
 
-SCRIPTS = ("chrome.js", "table.js", "player.js", "answers.js", "browser.js", "comparison.js")
+SCRIPTS = ("table.js", "player.js", "answers.js", "browser.js", "comparison.js")
 STYLES = ("samples.css", "comparison.css")
 
 MOST_FLIPS = 600

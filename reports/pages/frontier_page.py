@@ -18,13 +18,16 @@ from reports.html.svg import Axes, Curve, Level, plot
 from reports.tables.terminal import table
 from viubench.schema.frontier import AxisResult, FrontierReport
 
-SCRIPTS, STYLES = ("chrome.js",), ("frontier.css",)
+SCRIPTS, STYLES = ("drawn.js",), ("frontier.css",)
 
 LOOKS = 6
 """Models whose curves look different; of more, some look alike."""
 
 MOST = 0.5
 """Share of answers that cannot be used, above which a threshold is told with a warning."""
+
+MOST_AREAS = 3
+"""Models whose intervals are drawn; those of more would cover each other."""
 
 HALVES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -52,6 +55,7 @@ def render(reports: Sequence[FrontierReport]) -> str:
         "unusable": unusable,
         "silent": _silent(reports),
         "invalid": _invalid(reports),
+        "areas": len(models) <= MOST_AREAS,
         "figures": [figure for name in axes for figure in _figures(name, reports, models)],
         "rows": [
             (name, model, f"{at.value:g}", percent(at.guess), at.asked, percent(at.score), at.unusable or "",
@@ -117,7 +121,11 @@ def _figure(
     plane = Axes((0.0, len(values) - 1.0), (0.0, 1.0), HALVES, lambda share: percent(share, 0), "", marks)
     looks = [f"m{k % LOOKS}" for k, _ in found]
     curves = [
-        Curve(look, [(x, y) for x, y, _, _ in axis.curve], intervals=[(low, high) for _, _, low, high in axis.curve])
+        Curve(
+            look,
+            [(x, y) for x, y, _, _ in axis.curve],
+            intervals=[(low, high) for _, _, low, high in axis.curve] if len(found) <= MOST_AREAS else (),
+        )
         for look, (_, axis) in zip(looks, found, strict=True)
     ]
     flags = [axis.places[1] for _, axis in found if not axis.beyond]

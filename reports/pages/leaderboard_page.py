@@ -42,7 +42,7 @@ from viubench.storage import atomic
 
 log = logging.getLogger("viubench")
 
-SCRIPTS = ("chrome.js", "table.js", "player.js", "answers.js", "browser.js", "download.js", "page.js")
+SCRIPTS = ("table.js", "player.js", "answers.js", "browser.js", "download.js", "page.js")
 STYLES = ("overview.css", "samples.css")
 
 HEADINGS = {

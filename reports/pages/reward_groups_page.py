@@ -16,7 +16,7 @@ from reports.html.page import Figure, Finding
 from reports.html.svg import Axes, Curve, plot
 from viubench.schema.reward_groups import GroupSet, LevelGroups, Measure, RewardGroups
 
-SCRIPTS = ("chrome.js", "across.js")
+SCRIPTS = ("drawn.js",)
 
 LABEL = 9
 """Characters of a level that fit below its place on an axis; longer ones are numbered."""
@@ -53,8 +53,9 @@ def findings(found: RewardGroups) -> list[Finding]:
         f"{percent(strict.mixed.value)} % of the questions",
         f"{percent(strict.all_right.value)} % are right every time, {percent(strict.all_wrong.value)} % never.",
     )
-    sets = [(f"{one.task}, {one.parameter} {one.level}", one.found) for one in found.levels]
-    sets = sets or list(found.tasks.items())
+    names = short_names(list(found.tasks))
+    sets = [(f"{names[one.task]}, {one.parameter} {one.level}", one.found) for one in found.levels]
+    sets = sets or [(names[task], one) for task, one in found.tasks.items()]
     most, least = (pick(sets, key=lambda one: one[1].smooth.std.value) for pick in (max, min))
     third = Finding(
         "Where do groups vary most?",

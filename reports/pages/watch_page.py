@@ -124,9 +124,9 @@ def render(
         "waiting": waiting,
         "marks": GLYPHS,
     }
-    scripts = SAMPLE_SCRIPTS if shown else ["across.js"]
+    scripts = SAMPLE_SCRIPTS if shown else ("drawn.js",)
     styles = ["samples.css", "watch.css"]
-    return page.render("watch.html.j2", ["chrome.js", *scripts], shown, context, styles=styles, served=bool(pages))
+    return page.render("watch.html.j2", scripts, shown, context, styles=styles, served=bool(pages))
 
 
 def _links(

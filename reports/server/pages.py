@@ -109,7 +109,7 @@ def run(opened: OpenRun, row: Row) -> str:
 
 def compare(a: OpenRun, b: OpenRun) -> str:
     """The comparison of two runs, as `viubench compare --html` writes it, or why they cannot be compared."""
-    links = [("/", "Runs"), (f"/samples?run={a.key}&run={b.key}#differ=best", "All samples")]
+    links = [("/", "All runs"), (f"/samples?run={a.key}&run={b.key}#differ=best", "All samples")]
     try:
         sides = Side.read(a.place.path), Side.read(b.place.path)
         found = compare_runs(*sides, level=LEVEL, common=True)
@@ -183,5 +183,4 @@ def message(text: str, links: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def _render(template: str, scripts: Sequence[str], data: Any, context: Mapping[str, Any], here: str) -> str:
-    every = ["chrome.js", "viewer.js", *scripts]
-    return page.render(template, every, data, {**context, "here": here}, styles=STYLES, served=True)
+    return page.render(template, ["viewer.js", *scripts], data, {**context, "here": here}, styles=STYLES, served=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import paired_runs
+from invented_answers import grouped, searched
 from report_runs import write_run
 from training_runs import write_answers, write_training
 from typer.testing import CliRunner
 from watched_runs import entry
 
-from reports.pages import watch_page
+from reports.pages import frontier_page, reward_groups_page, watch_page
 from reports.pages.leaderboard_page import write
 from viubench.cli import app
 from viubench.schema import GateOutcome, Verdict, WatchEntry, WatchScore
@@ -135,6 +136,22 @@ def settings(folder: Path, name: str, task: str = "t") -> Path:
     return command("compare", *runs, "--across", "--html", folder / "page.html")
 
 
+def frontier(folder: Path, models: Sequence[str], axes: Sequence[str] = ("jigsaw.clips", "grounding.length")) -> Path:
+    """Where these models break: from below the easiest level to beyond the hardest, the last one mostly unread."""
+    last = len(models) - 1
+    reports = [
+        searched(model, 8 * k / max(last, 1) - 1, axes, silent=0.7 if k == last else 0.05)
+        for k, model in enumerate(models)
+    ]
+    reports[0] = reports[0].model_copy(update={"invalid": models[0] * 2})
+    return saved(folder, frontier_page.render(reports))
+
+
+def saved(folder: Path, page: str) -> Path:
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    return folder / "page.html"
+
+
 def command(*words: Any) -> Path:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
@@ -165,5 +182,20 @@ VARIANTS: dict[str, Callable[[Path], Path]] = {
     "settings, right to left": lambda folder: settings(folder, HEBREW, ARABIC),
     "settings": lambda folder: settings(folder, "model-a"),
     "settings, hostile": lambda folder: settings(folder, HOSTILE, HOSTILE),
+    "frontier": lambda folder: frontier(folder, [f"organisation/model-{k}B" for k in (2, 4, 8)]),
+    "frontier, many": lambda folder: frontier(folder, [f"organisation/model-{k}B-instruct" for k in range(12)]),
+    "frontier, hostile": lambda folder: frontier(folder, [HOSTILE, "model-b"], [HOSTILE]),
+    "frontier, long names": lambda folder: frontier(folder, [f"{LONG}{k}" for k in (1, 2)] + ["z" * 110], ["x" * 70]),
+    "frontier, right to left": lambda folder: frontier(folder, [HEBREW, ARABIC], [ARABIC]),
+    "probe-data": lambda folder: saved(folder, reward_groups_page.render(grouped("model-a", TASKS))),
+    "probe-data, hostile": lambda folder: saved(
+        folder, reward_groups_page.render(grouped(HOSTILE, [HOSTILE, "jigsaw"], [HOSTILE, "1", "2"]))
+    ),
+    "probe-data, long names": lambda folder: saved(
+        folder, reward_groups_page.render(grouped(LONG, list(LONG_TASKS.values()), [f"{LONG}{k}" for k in (1, 2)]))
+    ),
+    "probe-data, right to left": lambda folder: saved(
+        folder, reward_groups_page.render(grouped(HEBREW, [f"count_{HEBREW}", ARABIC], [HEBREW, "2"]))
+    ),
 }
 """What each is called, and what writes it into an empty folder."""

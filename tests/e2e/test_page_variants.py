@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from page_variants import VARIANTS
 pytestmark = pytest.mark.browser
 
 A4_ACROSS = 1046  # pixels, less the margins
+MARGIN = 28  # points
 LOOKS = [(1440, "light"), (390, "dark")]
 
 IN_ORDER = r"""() => {
@@ -93,20 +98,51 @@ def test_axe_finds_nothing_and_a_phone_sees_all(tab: Any, addresses: Any, name: 
 OFF_THE_PAPER = """(width) => [...document.querySelectorAll("td, th, p, li, dd, pre, h1, h2, h3, h4, figcaption, svg")]
     .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > width + 1)
     .map((one) => one.textContent.slice(0, 80))"""
+OVERFLOWS = "(all) => all.map((one) => getComputedStyle(one).overflowY)"
 CONTROLS = "input, select, button:not(.thumb, .stage, thead button)"
 
 
-@pytest.mark.parametrize("name", ["ordinary", "long names", "watch, long names", "comparison, long names"])
+PRINTED = ["ordinary", "no frames", "settings", "frontier, many", "probe-data"]
+PRINTED += [name for name in VARIANTS if "long names" in name]
+
+
+@pytest.mark.parametrize("name", PRINTED)
 def test_paper_holds_all_of_it_and_nothing_to_press(tab: Any, addresses: Any, name: str) -> None:
-    tab.set_viewport_size({"width": A4_ACROSS, "height": 700})
+    tab.set_viewport_size({"width": 1440, "height": 900})
     tab.goto(addresses(name))
+    tables = tab.locator("table").count()
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    tab.set_viewport_size({"width": A4_ACROSS, "height": 700})
     tab.emulate_media(media="print", color_scheme="dark")
     assert tab.evaluate("document.documentElement.scrollWidth") == A4_ACROSS
     assert tab.evaluate(OFF_THE_PAPER, A4_ACROSS) == []
-    assert [one.inner_text() for one in tab.locator(CONTROLS).all() if one.is_visible()] == []
-    for cut in tab.locator("pre, .question, .scroll").all():
-        assert cut.evaluate("(node) => getComputedStyle(node).overflowY") == "visible"
-    assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    assert tab.locator(CONTROLS).evaluate_all("(all) => all.filter((one) => one.checkVisibility()).length") == 0
+    assert set(tab.locator("pre, .question, .scroll").evaluate_all(OVERFLOWS)) <= {"visible"}
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator("table").count() == tables
+
+
+NUMBER = re.compile(r"\d+\.\d")
+
+
+@pytest.mark.parametrize("name", ["many", "frontier, many"])
+def test_a_table_wider_than_paper_is_printed_whole(tab: Any, addresses: Any, name: str, tmp_path: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext on the PATH")
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.goto(addresses(name))
+    told = Counter(number for cell in tab.locator("td").all_text_contents() for number in NUMBER.findall(cell))
+    assert told.total() > 100
+    tab.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    assert tab.locator("table.block").count() == 0, "the screen has its table again"
+
+    def read(*options: str) -> str:
+        command = ["pdftotext", *options, str(tmp_path / "page.pdf"), "-"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert told - Counter(NUMBER.findall(read("-layout"))) == Counter()
+    (width,) = set(re.findall(r'<page width="([0-9.]+)"', read("-bbox")))
+    assert max(map(float, re.findall(r'xMax="([0-9.]+)"', read("-bbox")))) < float(width) - MARGIN
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if "right to left" in name])

@@ -1,0 +1,2 @@
+// A page that is drawn already: the theme is all that changes.
+follow(() => {});
