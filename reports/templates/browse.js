@@ -20,13 +20,13 @@ async function asked() {
 
 const names = (samples) => samples.map((sample) => sample.task + " " + sample.id).join("\n");
 
+let questions = 0;
+
 async function find() {
-  try {
-    Object.assign(data, await asked());
-  } catch {
-    data.samples = [];
-    data.lost = true;
-  }
+  const own = ++questions;
+  const found = await asked().catch(() => ({ samples: [], lost: true }));
+  if (own !== questions) return []; // answered after a later question; the list drops it too
+  Object.assign(data, { lost: false }, found);
   for (const [rule, words] of Object.entries(data.rules)) {
     if (![...filters.elements.rule.options].some((option) => option.value === rule)) {
       filters.elements.rule.append(el("option", { value: rule, textContent: words }));
@@ -86,25 +86,27 @@ newer.addEventListener("click", () => {
 async function lookAgain() {
   const settled = !data.looking && !data.going;
   if (!settled && !document.hidden && data.pages !== undefined) {
-    try {
-      const now = await asked();
-      const same = names(now.samples) === names(data.samples);
-      if (same) {
-        for (const name of ["total", "of", "pages", "page", "start", "looking", "reading"]) data[name] = now[name];
-        count.textContent = say() + ".";
-        page();
-      } else if (!data.samples.length) {
-        await showSamples();
-      } else {
-        newer.textContent = "Show what was found since";
-        newer.hidden = false;
-        data.looking = now.looking;
-        page();
-      }
-    } catch {
-      // It has ended: the next question tells.
-    }
+    const own = questions;
+    const now = await asked().catch(() => null); // it has ended: the next question tells
+    if (now && own === questions) await take(now);
   }
   setTimeout(lookAgain, data.looking ? WAIT : EVERY);
 }
+
+// Counts change as they come; samples only when the reader asks for them.
+async function take(now) {
+  if (names(now.samples) === names(data.samples)) {
+    for (const name of ["total", "of", "pages", "page", "start", "looking", "reading"]) data[name] = now[name];
+    count.textContent = say() + ".";
+    page();
+  } else if (!data.samples.length) {
+    await showSamples();
+  } else {
+    newer.textContent = "Show what was found since";
+    newer.hidden = false;
+    data.looking = now.looking;
+    page();
+  }
+}
+
 lookAgain();

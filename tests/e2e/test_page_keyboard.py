@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from keyboard import tab_to
 from report_runs import write_run
 
 from reports.pages.leaderboard_page import write
@@ -26,19 +27,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]  # fmt: skip
     write(runs, folder / "page.html", Catalogue().references[:1])
     return (folder / "page.html").as_uri()
-
-
-HAS_FOCUS = "(node) => node === document.activeElement"
-
-
-def tab_to(page: Any, control: Any, most: int = 120) -> Any:
-    """Press Tab until the control has the focus, which must then be seen."""
-    for _ in range(most):
-        page.keyboard.press("Tab")
-        if control.evaluate(HAS_FOCUS):
-            assert control.evaluate("(node) => getComputedStyle(node).outlineStyle") != "none"
-            return control
-    raise AssertionError(f"Tab does not reach {control}")
 
 
 def test_each_control_in_turn(page: Any) -> None:

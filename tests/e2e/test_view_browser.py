@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import page_variants
 import pytest
 from report_runs import write_run
-
-from viubench.errors import Exit
+from viewing import to, viewer
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\x1b[31m\u202e\x00"
 TASKS = ("viubench_count_easy", "viubench_ground_mirror", "viubench_jigsaw_easy")
@@ -42,26 +37,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(runs: Path) -> Iterator[str]:
     with viewer(runs) as address:
         yield address
-
-
-@contextmanager
-def viewer(runs: Path) -> Iterator[str]:
-    """The address of a viewer that runs as a user's does, and is ended as by Ctrl-C."""
-    pytest.importorskip("uvicorn", reason="the viewer's libraries are not installed")
-    command = [sys.executable, "-m", "viubench", "view", str(runs)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == Exit.OK
-        assert said == ""
-
-
-def to(page: Any, address: str, path: str = "/") -> None:
-    base = address.split("/?")[0]
-    page.wait_for_url(base + "/")
-    page.goto(base + path)
 
 
 def test_runs_are_entered_ticked_and_compared_by_keyboard(page: Any, address: str, runs: Path) -> None:
