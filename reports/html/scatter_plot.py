@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from reports.html.escape import clean
-from reports.html.format import number, percent
+from reports.html.format import middle_cut, number, percent
 from reports.html.svg import svg, ticks
 
 WIDTH, HEIGHT = 360, 230
@@ -114,8 +114,7 @@ def _names(dots: Sequence[Dot], plane: _Plane) -> list[str]:
     ]
     parts = []
     for dot in sorted(dots, key=lambda dot: -dot.score):
-        x, y, name = plane.x(dot.cost), plane.y(dot.score), clean(dot.name)
-        name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+        x, y, name = plane.x(dot.cost), plane.y(dot.score), middle_cut(clean(dot.name), _LONGEST)
         width = _LETTER * sum(2 if char in "MWmw@%" or char > "\u2e80" else 1 for char in name)
         places = {
             "start": (x + 8, y - 6),

@@ -10,6 +10,7 @@ import keyboard
 import page_variants
 import pytest
 from report_runs import write_run
+from training_runs import write_answers
 from viewing import to, viewer
 
 pytestmark = pytest.mark.browser
@@ -29,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (going / "records.jsonl").write_bytes(b"".join(lines[:20]))
     (folder / "left").write_bytes(b"".join(lines[20:]))
     page_variants.watch(folder / "watched", "checkpoint-")
+    write_answers(folder / "watched/train", 9, {})
     return folder
 
 
