@@ -166,7 +166,7 @@ def test_a_training_leads_to_the_answers_of_other_steps_and_a_watch_to_its_runs(
     press(page, page.locator("#answers + .tools a").first)
     page.wait_for_url("**step=*")
     assert page.locator(".sampled[open]").count() == 1
-    press(page, page.get_by_role("link", name="Watch"))
+    page.goto(address.split("/?")[0] + known["watch"])
     page.get_by_role("heading", name="Checkpoints").wait_for()
     press(page, page.get_by_role("link", name="run, step 50"))
     page.get_by_role("heading", name="checkpoint-5").wait_for()
