@@ -70,7 +70,10 @@ def test_worse_is_1_and_the_numbers_are_those_of_the_runs(runs: Runs, tmp_path: 
         assert f"{task}: regress, a loss of" in done.stdout
     again = tmp_path / "again.json"
     words = ["gate", "--baseline", runs["oracle"], "--candidate", runs["blind"], "--out", again]
-    process = subprocess.run([sys.executable, "-m", "viubench", *words], capture_output=True, text=True, timeout=300)
+    environment = dict(os.environ)  # not the C library's: readline, which pytest imports, writes COLUMNS there
+    process = subprocess.run(
+        [sys.executable, "-m", "viubench", *words], capture_output=True, text=True, timeout=300, env=environment
+    )
     assert (process.returncode, process.stdout, process.stderr) == (1, done.stdout, "")
     assert again.read_bytes() == out.read_bytes()
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 GRACE_S = 3.0
 """Time to put things away in after SIGTERM, instead of half a minute."""
@@ -55,13 +56,16 @@ def under(limits: Limits, words: Sequence[str]) -> None:
         if most is not None:
             resource.setrlimit(what, (most, most))
     sys.argv[:] = ["viubench", *words]
-    from viubench.cli import app, main
+    from viubench import cli
 
-    def commands() -> None:
+    read = cli.typed
+
+    def typed(command: Any, words: Sequence[str]) -> list[str]:
         _script(limits)  # what it imports, the command does
-        app()
+        return read(command, words)
 
-    main(commands)  # type: ignore[arg-type]
+    with mock.patch.object(cli, "typed", typed):
+        cli.main()
 
 
 def _size() -> int:
