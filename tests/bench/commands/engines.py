@@ -28,7 +28,7 @@ def peers(
     ] = "vllm,vllm_generate,bench_serve,evalscope",
     evalscope: Annotated[str, typer.Option(help="A Python that has evalscope; this one by default.")] = sys.executable,
     frames: Annotated[int, typer.Option(min=2, help="Frames of a clip.")] = 32,
-    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 65536,
+    max_pixels: Annotated[int, typer.Option(min=1024, help="Pixels of a frame, at most.")] = 90112,
     workers: Annotated[int, typer.Option(min=1, help="Our decoding processes.")] = 2,
     json: Annotated[Path | None, typer.Option(help="Write ratios and rows there, as JSON.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print what is being measured.")] = False,
