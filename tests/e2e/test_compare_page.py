@@ -107,7 +107,7 @@ def test_a_count_leads_to_its_flips_and_the_view_comes_back(page: Any) -> None:
     link = row.locator("a[href*='way=wrong']")
     expected = min(int(link.inner_text()), 12)
     link.click()
-    page.wait_for_function("document.querySelector('select[name=task]').value === 'viubench_jigsaw_easy'")
+    page.wait_for_function("() => document.querySelector('select[name=task]').value === 'viubench_jigsaw_easy'")
     assert page.locator("select[name=way]").input_value() == "wrong"
     assert page.locator(".turn").inner_text() == "right → wrong"
     entries = page.locator(".list button")

@@ -149,7 +149,7 @@ def test_the_leaderboard_s_own_controls(tab: Any, addresses: dict[str, str]) -> 
     tab.locator(".scroll.tall").first.focus()
     tab.set_viewport_size({"width": 390, "height": 900})
     tab.keyboard.press("ArrowRight")
-    tab.wait_for_function("document.activeElement.scrollLeft > 0")
+    tab.wait_for_function("() => document.activeElement.scrollLeft > 0")
 
 
 @pytest.mark.parametrize("name", ["ordinary", "comparison"])
@@ -159,7 +159,7 @@ def test_a_command_is_copied(tab: Any, addresses: dict[str, str], name: str) -> 
     button = tab.locator(".copy").first
     button.focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_function("document.querySelector('.copy').textContent === 'Copied'")
+    tab.wait_for_function("() => document.querySelector('.copy').textContent === 'Copied'")
     assert tab.evaluate("navigator.clipboard.readText()") == tab.locator(".command pre").first.inner_text()
 
 

@@ -131,7 +131,7 @@ def test_an_answer_that_comes_late_changes_nothing(page: Any, address: str) -> N
     page.route("**/samples.json?*task=*", lambda route: held.append(route))
     task = page.locator("select[name=task]")
     press(page, task, "ArrowDown")
-    page.wait_for_function("location.hash.includes('task=')")
+    page.wait_for_function("() => location.hash.includes('task=')")
     page.keyboard.press("ArrowUp")
     expect(entries).to_have_count(50)
     assert len(held) == 1

@@ -108,7 +108,8 @@ def test_the_example_runs_the_candidate_and_gates_it(work: Path, clips: Path) ->
     given = {key: filled(value, {f"inputs.{k}": v for k, v in asked.items()}) for key, value in step["with"].items()}
     words = given["run-options"].split("\n")
     assert words[:2] == ["--engine=server", "--base-url=http://gpu:8000/v1"]
-    given |= {"run-options": "\n".join(["--engine=oracle", *words[2:]]), "package": "none"}
+    assert given["model"] == "m"
+    given |= {"run-options": "\n".join(["--engine=oracle", *words[2:]]), "model": "", "package": "none"}
     done = ACTION.run(given, work)
     assert (done.code, done.outputs["verdict"]) == (0, "pass"), done.output
     assert done.steps == ["Install viubench", "Run the candidate", "Gate the candidate"]
