@@ -160,9 +160,11 @@ def test_seconds_of_the_engine_core_are_told_from_all_others() -> None:
     after = usage.used() - before
     assert both.core is not None
     assert 0 < both.core < both.total
-    assert both.total - both.core >= front.total > 0, "what the other one used"
+    rounding = 1e-6  # seconds are differences of sums, ticks of the kernel's clock are 1e-2
+    assert front.total > 0
+    assert both.total - both.core >= front.total - rounding, "what the other one used"
     assert after.core is None
-    assert after.total >= both.total, "processes that were waited for still count"
+    assert after.total >= both.total - rounding, "processes that were waited for still count"
 
 
 def test_memory_is_that_of_the_largest_process_outside_the_core() -> None:
