@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -225,6 +226,48 @@ def test_nobody_there_and_wrong_names_are_said(serve: Serve) -> None:
         ask(ServerEngine("another", [serve().url], {}))
     with pytest.raises(ViubenchError, match="not a URL"):
         ServerEngine(None, ["localhost:8000"], {})
+
+
+LISTED = (200, {}, {"data": [{"id": "models/gemini-2.5-flash"}, {"id": "llava:latest"}, {"id": "sonnet-4-20250929"}]})
+
+
+@pytest.mark.parametrize("name", ["gemini-2.5-flash", "llava", "llava:latest", "sonnet-4-20250929:free"])
+def test_a_listed_model_is_known_by_the_names_that_servers_take(serve: Serve, name: str) -> None:
+    served = serve(models=LISTED)
+    ask(ServerEngine(name, [served.url], {}))
+    assert not served.chats()
+
+
+def by_name(replied: str | None) -> Callable[[str, Body], Reply]:
+    def answer(path: str, body: Body) -> Reply:
+        if replied is None:
+            return 404, {}, {"error": {"message": f"no model {body['model']}"}}
+        return 200, {}, completion(body, "ok") | {"model": replied}
+
+    return answer
+
+
+def test_a_gateway_may_take_a_model_that_it_does_not_list(serve: Serve) -> None:
+    for replied in ("sonnet-4", "sonnet-4-20250929", "Sonnet-4", "vendor/sonnet-4"):
+        served = serve(by_name(replied), models=LISTED)
+        ask(ServerEngine("sonnet-4", [served.url], {}))
+        assert [body["model"] for body in served.chats()] == ["sonnet-4"]
+
+
+def test_a_deployment_answers_as_its_model(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+    monkeypatch.setattr(server_models, "DEPLOYED", ("127.0.0.1",))
+    ask(ServerEngine("ours", [serve(by_name("gpt-4.1-2025-04-14"), models=LISTED).url], {}))
+
+
+@pytest.mark.parametrize(
+    ("replied", "problem"),
+    [("llava:latest", "it answers as llava:latest"), (None, "no model sonnet-4"), ("", "does not say which model")],
+)
+def test_a_model_that_is_not_there_is_refused_though_others_are(
+    serve: Serve, replied: str | None, problem: str
+) -> None:
+    with pytest.raises(ViubenchError, match=problem):
+        ask(ServerEngine("sonnet-4", [serve(by_name(replied), models=LISTED).url], {}))
 
 
 def test_the_frame_size_follows_the_model_behind_the_server(serve: Serve, tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         roots = (root_of(url) if above else url for url in map(self.urls.__getitem__, self._turn))
         return await self._tries("POST", (at(root, path) for root in roots), body, once=once)
 
+    async def post_to(self, url: str, body: Mapping[str, Any]) -> Reply:
+        """Ask this address, once; raises as `post`."""
+        return await self._tries("POST", itertools.repeat(url), body, once=True)
+
     async def takes(self, url: str) -> bool:
         """Whether questions are taken at `url`: an empty one is answered otherwise than by "not found"."""
         try:

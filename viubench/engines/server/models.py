@@ -25,6 +25,9 @@ CHAT = "/chat/completions"
 NO_LIST = (404, 405, 501)
 """HTTP statuses by which a server says that it lists no models."""
 
+DEPLOYED = (".azure.com", ".azure.us", ".azure.cn")
+"""Where a model is asked for by the name of its deployment, and answers as the model."""
+
 _VERSION = re.compile(r"/(?:api/)?v\d+(?:alpha|beta)?\d*(?:/|$)")
 _RESIZING = re.compile(r"internvl|llava|smolvlm|minicpm|perception", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9]")
@@ -59,7 +62,7 @@ async def greet(connection: Connection, url: str, model: str | None) -> Served:
             if isinstance(error, Failed) and error.status is None:
                 break
             continue
-        return await _described(connection, base, entries, _chosen(base, entries, model))
+        return await _described(connection, base, entries, await _chosen(connection, base, entries, model))
     if model is not None and not (isinstance(problem, Failed) and problem.status is None):
         for base in (possible := bases(url)):
             if len(possible) == 1 or await connection.takes(at(base, CHAT)):
@@ -149,7 +152,7 @@ def _entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
 
 
-def _chosen(url: str, entries: list[Mapping[str, Any]], model: str | None) -> str:
+async def _chosen(connection: Connection, url: str, entries: list[Mapping[str, Any]], model: str | None) -> str:
     names = [str(entry["id"]) for entry in entries]
     shown = [one_line(name, 100) for name in names[:8]]
     if not names:
@@ -158,11 +161,38 @@ def _chosen(url: str, entries: list[Mapping[str, Any]], model: str | None) -> st
         if len(names) != 1:
             raise ViubenchError(f"{url} serves {len(names)} models", hint=f"--model {' | '.join(shown)}")
         return names[0]
-    bare = model.partition(":")[0]  # OpenRouter's variants ("model:free") are not listed
-    if not any(name in (model, bare) or name.endswith(f"/{model}") for name in names):
+    if any(_same(name, model) for name in names):
+        return model
+    # Gateways take names that they do not list. A server of one model takes any, and answers as the one it has.
+    problem = await _asked_by_name(connection, url, model) if len(names) > 1 else ""
+    if problem is not None:
         hint = f"it serves {', '.join(shown)}"
-        raise ViubenchError(f"{url} does not serve {model}", where="--model", hint=hint)
+        raise ViubenchError(f"{url} does not serve {model}{problem}", where="--model", hint=hint)
     return model
+
+
+def _same(listed: str, model: str) -> bool:
+    """Whether a listed name is the one that is asked for, as servers take it.
+
+    >>> _same("models/gemini-2.5-flash", "gemini-2.5-flash"), _same("llava:latest", "llava"), _same("a/b", "a/b:free")
+    (True, True, True)
+    """
+    bare = model.partition(":")[0]  # OpenRouter's variants ("model:free") are not listed
+    return listed in (model, bare, f"{model}:latest") or listed.endswith(f"/{model}")
+
+
+async def _asked_by_name(connection: Connection, url: str, model: str) -> str | None:
+    """None where a short question to this name is answered in it, or in a dated one of it; else what is wrong."""
+    question = {"model": model, "messages": [{"role": "user", "content": "Reply with the word ok."}]}
+    try:
+        said = (await connection.post_to(at(url, CHAT), question)).data.get("model")
+    except EngineError as error:
+        return f": {error}"
+    name = said if isinstance(said, str) else ""
+    deployed = (urlsplit(url).hostname or "").endswith(DEPLOYED)
+    if deployed or name.casefold().rpartition("/")[2].startswith(model.casefold().rpartition("/")[2]):
+        return None
+    return f", it answers as {one_line(name, 100)}" if name else ", it does not say which model answers"
 
 
 async def _described(connection: Connection, base: str, entries: list[Mapping[str, Any]], model: str) -> Served:
