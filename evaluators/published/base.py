@@ -20,7 +20,7 @@ from evaluators.plugins import load
 GROUP = "viubench.rules"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RuleVerdict:
     """A rule's result for one response: a score in [0, 1], or None where it leaves the sample out."""
 

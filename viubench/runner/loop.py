@@ -50,7 +50,8 @@ async def run(
     finishes; `engine_known` is the `opened` of `Answering.answer_all`, which says what is raised, beside the
     ViubenchError for records of other answers. `rounds`, where given, are the samples that are asked, each round drawn
     when the one before has all its records."""
-    if foreign := sorted(folder.done - {one.key for sample in plan.samples for one in plan.attempts(sample)}):
+    asked = (attempt.key for sample in plan.samples for attempt in plan.attempts(sample))
+    if foreign := sorted(folder.done.difference(asked)):
         name, number = foreign[0]
         raise ViubenchError(
             f"{len(foreign)} records are of no answer that this run asks for; the first is number {number} of {name}",
@@ -62,7 +63,8 @@ async def run(
     def following() -> list[Attempt]:
         """What the next round that is not answered yet lacks."""
         for samples in coming:
-            attempts = [attempt for sample in in_video_order(samples) for attempt in plan.attempts(sample)]
+            lacking = [sample for sample in samples if any(one.key not in folder.done for one in plan.attempts(sample))]
+            attempts = (attempt for sample in in_video_order(lacking) for attempt in plan.attempts(sample))
             if pending := [attempt for attempt in attempts if attempt.key not in folder.done]:
                 return pending
         return []

@@ -90,12 +90,14 @@ def scored_rows(frame: pd.DataFrame) -> list[Scored]:
 
 
 def mappings(frame: pd.DataFrame, prefix: str) -> list[dict[str, Any]]:
-    """What each row has under the columns of one prefix."""
+    """What each row has under the columns of one prefix; equal ones are one dictionary."""
     columns = keyed(frame, prefix)
-    return [
-        {key: value for key, value in zip(columns, row[1:], strict=True) if value == value}  # NaN where it has none
-        for row in frame[list(columns.values())].itertuples(name=None)
-    ]
+    rows = list(frame[list(columns.values())].itertuples(index=False, name=None)) if columns else [()] * len(frame)
+    made = {
+        row: {key: value for key, value in zip(columns, row, strict=True) if value == value}  # NaN where it has none
+        for row in set(rows)
+    }
+    return [made[row] for row in rows]
 
 
 def keyed(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
