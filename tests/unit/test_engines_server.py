@@ -254,6 +254,23 @@ def test_a_gateway_may_take_a_model_that_it_does_not_list(serve: Serve) -> None:
         assert [body["model"] for body in served.chats()] == ["sonnet-4"]
 
 
+def test_the_names_in_which_answers_come_are_kept_and_a_second_one_is_told(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = iter(["m-2025", "m-2025", "other", "third", 7, "other"])
+
+    def answer(path: str, body: Body) -> Reply:
+        return 200, {}, completion(body) | {"model": next(names)}
+
+    engine = ServerEngine("m", [serve(answer, models=(404, {}, b"")).url], {"sight": "off"})
+    ask(engine, *(request() for _ in range(6)))
+    assert engine.describe()["settings"]["answered_as"] == ["m-2025", "other", "third"]
+    assert [line for line in caplog.messages if "an answer came from" in line] == [
+        "an answer came from other, others from m-2025",
+        "an answer came from third, others from m-2025, other",
+    ]
+
+
 def test_a_deployment_answers_as_its_model(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
     monkeypatch.setattr(server_models, "DEPLOYED", ("127.0.0.1",))
     ask(ServerEngine("ours", [serve(by_name("gpt-4.1-2025-04-14"), models=LISTED).url], {}))

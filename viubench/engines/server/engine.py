@@ -24,6 +24,7 @@ from viubench.engines.prompts import Showing
 from viubench.engines.server import payload
 from viubench.engines.server.arguments import ARGUMENTS, FORMATS, Settings
 from viubench.engines.server.http import Connection, Failed, Refused, Reply
+from viubench.engines.server.message import one_line
 from viubench.engines.server.models import (
     CHAT,
     Served,
@@ -49,6 +50,9 @@ PROOFS = 3
 
 NOT_FALLEN_BACK = (401, 403, 404)
 """HTTP statuses that say nothing of how frames are sent."""
+
+NAMES = 8
+"""Names of models in answers that are told apart."""
 
 NO_PICTURES = re.compile(r"At most 0 image|cannot be split into the .{1,200} row\(s\) per image")
 """How vLLM refuses pictures for a model that takes none, or that it cannot prepare them for: none of the questions
@@ -91,6 +95,7 @@ class ServerEngine(Engine):
         self.why_images = ""
         self.sight = "" if self.settings.sight else "off"
         self.prompt_end = ""
+        self.answered_as: list[str] = []
         self._proved: set[Shape] = set()
         self._unproved = 0
         self._neither = False
@@ -163,6 +168,7 @@ class ServerEngine(Engine):
         if as_video and self.transport == "auto":
             self.transport = "video"
         response = response_of(reply.data, reply.seconds, reply.first_token)
+        self._note_name(reply.data.get("model"))
         if (
             (shape := self._shape(request, as_video)) not in self._proved
             and self._media(request)
@@ -185,6 +191,14 @@ class ServerEngine(Engine):
             shown=self._shown(request, as_video),
             prompt_end="" if self.wishes.reasons else self.prompt_end,
         )
+
+    def _note_name(self, said: Any) -> None:
+        """Remember the name in which an answer came: a gateway may let another model take over."""
+        name = one_line(said, 100) if isinstance(said, str) else ""
+        if name and name not in self.answered_as and len(self.answered_as) < NAMES:
+            if self.answered_as:
+                log.warning("an answer came from %s, others from %s", name, ", ".join(self.answered_as))
+            self.answered_as.append(name)
 
     def _shown(self, request: Request, as_video: bool) -> ShownMedia | None:
         """What the model was shown; None where there was nothing to see."""
@@ -363,6 +377,7 @@ class ServerEngine(Engine):
         settings = {"base_urls": self.connection.urls, "transport": transport} | self.wishes.describe()
         settings |= {"why_images": self.why_images} if self.why_images else {}
         settings |= {"sight": self.sight} if self.sight else {}
+        settings |= {"answered_as": self.answered_as} if self.answered_as not in ([], [self.model]) else {}
         return {"model": self.model, "version": self.served.version, "revision": None, "settings": settings}
 
 
