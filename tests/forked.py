@@ -98,6 +98,7 @@ def start(
             os.environ.update(env)
         if cwd is not None:
             os.chdir(cwd)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             sys.exit(run())
         finally:
@@ -110,8 +111,9 @@ def start(
 
 
 def _own_streams(stdout: IO[Any] | int | None, stderr: IO[Any] | int | None, keep: Sequence[int]) -> None:
-    """In the fork: its standard streams, Python's signal handlers, and nothing else that is open in the parent."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """In the fork: its standard streams, and nothing else that is open in the parent. Until all is its own, signals end
+    it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     given = [os.dup(place if one is None else getattr(one, "fileno", lambda one=one: one)())

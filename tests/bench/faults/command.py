@@ -49,6 +49,7 @@ class Limits:
 
 def under(limits: Limits, words: Sequence[str]) -> None:
     """In the process of its own: run the command as if it had been typed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as `viubench.__main__` does until the command line is read
     faulthandler.enable()
     tempfile.tempdir = None  # from the environment again
     for what, most in ((resource.RLIMIT_NOFILE, limits.files), (resource.RLIMIT_FSIZE, limits.size),
@@ -65,6 +66,7 @@ def under(limits: Limits, words: Sequence[str]) -> None:
         return read(command, words)
 
     with mock.patch.object(cli, "typed", typed):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         cli.main()
 
 

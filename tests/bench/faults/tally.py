@@ -34,6 +34,6 @@ def _line(rows: Sequence[Played]) -> list[int]:
 
 
 def broken(rows: Sequence[Played]) -> list[str]:
-    """A line for each schedule that did not end equal."""
-    return [f"{row.seed} {row.subject}: {row.outcome} after {'; '.join(row.faults)}" for row in rows
-            if row.outcome != "equal"]  # fmt: skip
+    """A line for each schedule that did not end equal, and the end of what its command said."""
+    return [f"{row.seed} {row.subject}: {row.outcome} after {'; '.join(row.faults)}\n{row.said[-2000:]}".rstrip()
+            for row in rows if row.outcome != "equal"]  # fmt: skip
