@@ -73,15 +73,18 @@ class Agreement:
 
 
 def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing | None = None) -> list[Agreement]:
-    """One line for each pair of runs of one model that answered common samples; `names` are the runs' labels.
+    """A line for each pair of runs of one model that answered common samples, the first `MOST_PAIRS` of them; `names`
+    are the runs' labels.
 
     Two runs are of one model when its weights' fingerprint is the same, or its name where an engine knows no more.
     """
     pairing = pairing or Pairing(runs)
     models = [place for place, run in enumerate(runs) if run.kind == "model"]
-    found = []
+    found: list[Agreement] = []
     for one, two in combinations(models, 2):
         first, second = runs[one], runs[two]
+        if len(found) == MOST_PAIRS:
+            break
         if not same_model(first, second):
             continue
         pairs = _answered(first).merge(_answered(second), on=["id", "number"], suffixes=("", "_other"))
@@ -90,7 +93,7 @@ def agreements(runs: Sequence[RunData], names: Sequence[str], pairing: Pairing |
             shared = [task for task in first.results.tasks if pairing.difference(one, two, {task: 1.0})]
             difference = pairing.difference(one, two, {task: 1 / len(shared) for task in shared}) if shared else None
             found.append(_agreement(name, other, pairs, _sent(first) | _sent(second), difference))
-    return found[:MOST_PAIRS]
+    return found
 
 
 def same_model(one: RunData, two: RunData) -> bool:

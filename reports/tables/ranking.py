@@ -122,7 +122,7 @@ class Pairing:
         """Whether both ran a task with the same items, under the same protocol and definition."""
 
         def setup(run: RunData) -> tuple[object, ...]:
-            about, result = run.manifest.tasks.get(task, TaskEntry()), run.results.tasks[task]
+            about, result = run.manifest.tasks.get(task) or TaskEntry(), run.results.tasks[task]
             protocol = result.protocol_hash
             if not answers and (known := run.manifest.protocols.get(task)):
                 protocol = known.model_copy(update={"answers": "free"}).hash()

@@ -11,7 +11,8 @@ from report_runs import table_of, write_run
 
 from reports.data.runs import RunData, load, load_runs
 from reports.pages.leaderboard_page import render, text
-from reports.tables.agreement import agreements
+from reports.tables.agreement import MOST_PAIRS, agreements
+from reports.tables.ranking import Pairing
 from viubench.storage.run_dir import read_records
 
 TASK = "viubench_ground_mirror"
@@ -79,3 +80,21 @@ def test_the_page_and_the_terminal_say_it(tmp_path: Path) -> None:
 def test_two_models_are_not_said_to_disagree(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, model=name, tasks=[TASK], suite=False) for name in "ab"]
     assert "answers equal" not in text(load_runs(runs))
+
+
+def test_of_many_runs_of_one_model_the_first_pairs_alone_are_compared(tmp_path: Path) -> None:
+    one, two = pair(tmp_path, {})
+
+    class Counted(Pairing):
+        """Counts what is asked of it."""
+
+        asked = 0
+
+        def difference(self, *given: Any, **more: Any) -> Any:
+            self.asked += 1
+            return super().difference(*given, **more)
+
+    runs = [one, *[two] * 14]
+    pairing = Counted(runs)
+    assert len(agreements(runs, [str(k) for k in range(15)], pairing)) == MOST_PAIRS
+    assert pairing.asked <= 2 * MOST_PAIRS, "of a task, and of them together"
