@@ -75,6 +75,9 @@ def of_options(rows: Sequence[Asked], kinds: Sequence[str] = ()) -> Reading:
         row = next(row for row, *letters in zip(rows, *read.values(), strict=True) if not any(letters))
         message = f"the answers name none of their options: {row.place} has {row.value!r:.60} and {row.options!r:.160}"
         hint = "name another column with --columns answer=NAME, or write a letter, the option's text or its number"
+        if _several(row):
+            message = f"an answer names several options, and only questions with one are scored: {row.place} has "
+            message, hint = f"{message}{row.value!r:.60}", "leave such questions out, or ask for each option by itself"
         raise ViubenchError(message, hint=hint)
     best = [kind for kind in ways if counts[kind] == most]
     for other in best[1:]:
@@ -141,6 +144,13 @@ def _letter(way: Callable[[Asked, choices.Choices], str | None], row: Asked) -> 
         return way(row, choices.of(row.options))
     except ValueError:
         return None
+
+
+def _several(row: Asked) -> bool:
+    """Whether the answer names more than one option, in one text or in a list."""
+    given = cells.parsed(row.value)
+    text = ",".join(map(cells.text, given)) if isinstance(given, list) else cells.text(given)
+    return choices.names_several(text.upper(), choices.LETTERS[: len(row.options)])
 
 
 def _by_letter(row: Asked, options: choices.Choices) -> str | None:
