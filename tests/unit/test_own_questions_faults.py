@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from viubench.datasets.dataset import Dataset
@@ -74,3 +76,110 @@ def test_a_whole_number_with_decimals_is_that_option_and_no_place(tmp_path: Path
     path = tmp_path / "numbers.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [sample.target for sample in read(path, tmp_path).samples] == ["B", "B"]
+
+
+def sheet(book: openpyxl.Workbook, title: str, rows: list[list[Any]]) -> None:
+    page = book.create_sheet(title)
+    for row in rows:
+        page.append(row)
+
+
+TABLE = [
+    ["video", "question", "A", "B", "answer"],
+    ["a.mp4", "What is_x000D_\nit?", "a cup", "a box", "B"],
+    ["a.mp4", "And what else?", "a cup", "a box", "=C3"],
+    ["a.mp4", "And now?", "a cup", "a box", "A"],
+]
+
+
+@pytest.mark.parametrize("above", [[], [["Our survey"], [None], ["of May"]]])
+def test_a_table_is_found_in_a_workbook_of_more(above: list[list[Any]], tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Read me first."])  # type: ignore[union-attr]
+    sheet(book, "May", [*above, *TABLE])
+    sheet(book, "June", TABLE)
+    sheet(book, "lists", [["easy"], ["hard"]])
+    book.save(tmp_path / "q.xlsx")
+    dataset = read(tmp_path / "q.xlsx", tmp_path)
+    assert [sample.target for sample in dataset.samples] == ["B", "A"]
+    assert dataset.samples[0].question.startswith("<video>\nWhat is\nit?\nA. a cup")
+    assert "sheet 'June': only the sheet 'May' is read" in dataset.notes[0]
+    assert f"q.xlsx, row {len(above) + 3}: " in dataset.notes[0]  # a formula that was never computed is no answer
+
+
+def test_a_title_above_a_table_of_text_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("Our survey,,,,\n,,,,\nvideo,question,A,B,answer\na.mp4,What?,cup,box,B\n")
+    assert [sample.target for sample in read(path, tmp_path).samples] == ["B"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_text_of_a_windows_shell_is_read(encoding: str, suffix: str, tmp_path: Path) -> None:
+    rows = [QA | {"question": "Größe?", "answer": answer} for answer in ("A", "C")]
+    text = {
+        "csv": "video\tquestion\tA\tB\tanswer\r\na.mp4\tGröße?\tcup\tbox\tA\r\na.mp4\tGröße?\tcup\tbox\tB\r\n",
+        "jsonl": "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows),
+        "json": json.dumps(rows, ensure_ascii=False),
+    }[suffix]
+    path = tmp_path / f"q.{suffix}"
+    path.write_bytes(text.encode(encoding))
+    samples = read(path, tmp_path).samples
+    assert len(samples) == 2
+    assert all("\nGröße?\n" in sample.question for sample in samples)
+
+
+def test_an_old_or_locked_workbook_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "q.xlsx"
+    path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
+    with pytest.raises(ViubenchError, match="Excel file of the old kind"):
+        read(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "there"),
+    [
+        (unicodedata.normalize("NFC", "nähe"), unicodedata.normalize("NFD", "nähe.mov")),
+        ("Küche/POUR.MP4", unicodedata.normalize("NFD", "küche/pour.mp4")),
+        (r"Kitchen\Pour", "kitchen/pour.mp4"),
+    ],
+)
+def test_a_video_is_found_however_its_name_is_spelled(named: str, there: str, tmp_path: Path) -> None:
+    (tmp_path / "clips" / there).parent.mkdir(parents=True)
+    (tmp_path / "clips" / there).touch()
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(QA | {"video": named, "answer": "A"}))
+    assert [clip.path for clip in read(path, tmp_path).samples[0].clips] == [f"clips/{there}"]
+
+
+def test_of_two_videos_that_differ_in_case_none_is_guessed(tmp_path: Path) -> None:
+    for name in ("pour.mp4", "Pour.mp4"):
+        (tmp_path / name).touch()
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(QA | {"video": name, "answer": "A"}) + "\n" for name in ("POUR.mp4", "Pour")))
+    assert [sample.clips[0].path for sample in read(path, tmp_path).samples] == ["POUR.mp4", "Pour.mp4"]
+
+
+def test_dialogues_name_their_videos_and_have_one_question(tmp_path: Path) -> None:
+    asked = {"role": "user", "content": [{"type": "video_url", "video_url": {"url": "b.mp4"}}, {"text": "Is it on?"}]}
+    rows = [{"messages": [asked, {"role": "assistant", "content": "yes"}]}]
+    dataset = read([*rows, *rows, {"messages": [asked, {"content": "yes"}] * 2}], tmp_path)
+    assert [sample.clips[0].path for sample in dataset.samples] == ["b.mp4", "b.mp4"]
+    assert "row 3: its dialogue has 4 turns" in dataset.notes[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Video;Frage;Antwort A;Antwort B;Richtige Antwort",
+        "vidéo;question;réponse A;réponse B;bonne réponse",
+        "vídeo;pregunta;opción A;opción B;respuesta correcta",
+        "vídeo;pergunta;opção A;opção B;resposta correta",
+        "video;domanda;opzione A;opzione B;risposta corretta",
+        "видео;вопрос;вариант A;вариант B;правильный ответ",
+    ],
+)
+def test_columns_are_known_in_other_languages(names: str, tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(f"{names}\na.mp4;What?;cup;box;B\n")
+    assert [sample.target for sample in read(path, tmp_path).samples] == ["B"]
