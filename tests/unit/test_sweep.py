@@ -213,7 +213,7 @@ def test_two_sweeps_do_not_share_a_folder(world: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"engine": "oracle", "limit": 2, "frame_cache": world / "cache"}
     with (
         locking.alone(out, "busy", where="--out"),
-        pytest.raises(ViubenchError, match="another sweep is writing to .*out"),
+        pytest.raises(ViubenchError, match="another sweep is writing to"),
     ):
         viubench.sweep(tasks=world / "items", over={"frames": [4, 24]}, out=out, **options)
     assert not out.exists()  # nothing came of either
