@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from viubench.datasets.dataset import Dataset
@@ -183,3 +185,26 @@ def test_columns_are_known_in_other_languages(names: str, tmp_path: Path) -> Non
     path = tmp_path / "q.csv"
     path.write_text(f"{names}\na.mp4;What?;cup;box;B\n")
     assert [sample.target for sample in read(path, tmp_path).samples] == ["B"]
+
+
+def test_tables_of_other_libraries_are_tables(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    own = datasets.Dataset.from_list(GOOD).cast_column(
+        "video", datasets.Video()
+    )  # which decodes when it is gone through
+    for table in (pd.DataFrame(GOOD).set_index("video"), pa.Table.from_pylist(GOOD), own, [own]):
+        samples = read(table, tmp_path).samples
+        assert [(sample.target, sample.clips[0].path) for sample in samples] == [("A", "a.mp4"), ("B", "a.mp4")]
+
+
+def test_a_table_with_two_columns_of_a_name_loses_none_in_silence(tmp_path: Path) -> None:
+    frame = pd.DataFrame(GOOD)
+    frame.insert(0, "answer", "C", allow_duplicates=True)
+    with pytest.raises(ViubenchError, match="two columns are named 'answer'"):
+        read(frame, tmp_path)
+
+
+def test_one_row_or_several_parts_are_no_list_of_rows(tmp_path: Path) -> None:
+    for given in (GOOD[0], {"test": GOOD}):
+        with pytest.raises(ViubenchError, match="a dictionary is no list"):
+            read(given, tmp_path)

@@ -106,11 +106,23 @@ def _name(file: str) -> str:
 
 
 def _given(source: Any) -> Iterator[tuple[str, Any]]:
-    """The rows of a DataFrame or a list."""
-    found: Sequence[Any] = source.to_dict("records") if hasattr(source, "to_dict") else list(source)
-    for number, row in enumerate(found, start=1):
+    """The rows of a DataFrame, of another library's table, or of a list."""
+    for number, row in enumerate(_rows(source), start=1):
         place = f"row {number}"
         yield place, row if isinstance(row, Mapping) else Unreadable(place, "it is no row of columns")
+
+
+def _rows(source: Any) -> Sequence[Any]:
+    if hasattr(source, "iloc") and hasattr(source, "columns"):  # of pandas
+        names = [str(name) for name in source.columns]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ViubenchError(f"two columns are named {twice!r}", where="tasks", hint="rename one of them")
+        indexed = [name for name in source.index.names if name is not None and str(name) not in names]
+        found: Sequence[Any] = (source.reset_index(indexed) if indexed else source).to_dict("records")
+        return found
+    # of arrow, polars, Hugging Face's datasets; none of them decodes a video for it
+    method = next((name for name in ("to_pylist", "to_dicts", "to_list") if hasattr(source, name)), "")
+    return getattr(source, method)() if method else list(source)
 
 
 def _flat(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
