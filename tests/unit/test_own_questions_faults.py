@@ -208,3 +208,34 @@ def test_one_row_or_several_parts_are_no_list_of_rows(tmp_path: Path) -> None:
     for given in (GOOD[0], {"test": GOOD}):
         with pytest.raises(ViubenchError, match="a dictionary is no list"):
             read(given, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("<video>\nWhat is it?", "What is it?"),
+        ("<image><image> What is it? <video>", "What is it?"),
+        ("What is in <video>?", "What is in the video?"),
+        ("Is <video> longer than <video>?", "Is video 1 longer than video 2?"),
+        ("<video> Is this the cup of <video>, or of <video>", "Is this the cup of video 2, or of video 3"),
+        ("What is it?\n<video>", "What is it?"),
+        ("What is it\n<video><video>", "What is it"),
+    ],
+)
+def test_the_mark_of_a_video_within_a_question_is_not_lost(question: str, asked: str, tmp_path: Path) -> None:
+    rows = [QA | {"question": question, "video": ["a.mp4", "b.mp4"], "answer": "A"}]
+    prompt = read(rows, tmp_path).samples[0].question
+    assert prompt.startswith(f"Video 1:\n<video>\nVideo 2:\n<video>\n{asked}\nA. a cup")
+    assert prompt.count("<video>") == 2
+
+
+def test_of_several_columns_of_videos_none_is_chosen_in_silence(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    path = tmp_path / "q.csv"
+    path.write_text("left,right,question,answer\na,b,Are they the same?,no\nb,a,Are they the same?,yes\n")
+    with pytest.raises(ViubenchError, match="several columns hold videos: left, right"):
+        read(path, tmp_path)
+    assert len(read(path, tmp_path, columns={"video": "left"}).samples) == 2
+    path.write_text("file of it,its name,question,answer\na.mp4,a,Is it on?,no\nb.mp4,b,Is it on?,yes\n")
+    assert len(read(path, tmp_path).samples) == 2
