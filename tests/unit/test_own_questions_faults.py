@@ -239,3 +239,14 @@ def test_of_several_columns_of_videos_none_is_chosen_in_silence(tmp_path: Path) 
     assert len(read(path, tmp_path, columns={"video": "left"}).samples) == 2
     path.write_text("file of it,its name,question,answer\na.mp4,a,Is it on?,no\nb.mp4,b,Is it on?,yes\n")
     assert len(read(path, tmp_path).samples) == 2
+
+
+@pytest.mark.parametrize("more", ["correct_answer", "gt", "answer text"])
+def test_two_columns_with_other_right_answers_are_told(more: str, tmp_path: Path) -> None:
+    rows = [GOOD[0] | {more: "a cup"}, GOOD[1] | {more: "a ball"}]
+    with pytest.raises(ViubenchError, match="at row 2 the right option is B by 'answer', and C by"):
+        read(rows, tmp_path)
+    assert [sample.target for sample in read(rows, tmp_path, columns={"answer": more}).samples] == ["A", "C"]
+    for fine in ([{more: "(A)"}, {more: "a box"}], [{more: 0}, {more: 1}], [{"output": "a ball"}, {"output": "C"}]):
+        rows = [row | extra for row, extra in zip(GOOD, fine, strict=True)]
+        assert [sample.target for sample in read(rows, tmp_path).samples] == ["A", "B"]

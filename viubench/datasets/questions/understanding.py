@@ -254,24 +254,25 @@ class _Reader:
         count from."""
         kinds = [self.answer_kind] if self.answer_kind else [kind for kind in answers.WAYS if self.counts(kind)]
         fault: ViubenchError | None = None
-        for name in likely:
-            rows = [
+        asked = {
+            name: [
                 Asked(row["_place"], row[name], own, self.found.options)
                 for row, own in zip(self.rows, texts, strict=True)
                 if row[name] is not None and own
             ]
+            for name in likely
+        }
+        for name in filter(asked.get, likely):
             try:
-                reading = answers.of_options(rows, kinds) if rows else None
+                reading = answers.of_options(asked[name], kinds)
             except ViubenchError as error:
                 fault = fault or error
                 continue
-            if reading is None:
-                continue
+            answers.refuse_contradiction(asked, name)
             self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
             if without := sum(not own for own in texts):
-                self.said["options"] += (
-                    f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
-                )
+                said = f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
+                self.said["options"] += said
             return self.scored("choice", self.named(name, reading.kind), options=template)
         raise fault or self.missing("answer")
 
