@@ -33,7 +33,7 @@ def read(paths: Sequence[Path]) -> FoundRuns:
     shared: dict[Hashable, Any] = {}
     runs: list[RunData] = []
     errors: dict[Path, ViubenchError] = {}
-    for path in paths:
+    for path in {path.resolve(): path for path in paths}.values():  # a run counts once
         try:
             run = load(path, shared)
             require_scores_of_records(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def runs(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     }.items():
         made[name] = folder / name
         inprocess.viubench("run", *arguments, "--tasks", items, "--out", made[name], *cache)
+    made["copy"] = shutil.copytree(made["blind"], folder / "copy")
     return made
 
 
@@ -79,7 +81,7 @@ def test_worse_is_1_and_the_numbers_are_those_of_the_runs(runs: Runs, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("baseline", "candidate", "verdict"), [("blind", "oracle", "improve"), ("blind",) * 2 + ("pass",)]
+    ("baseline", "candidate", "verdict"), [("blind", "oracle", "improve"), ("blind", "copy", "pass")]
 )
 def test_better_or_the_same_is_0(runs: Runs, tmp_path: Path, baseline: str, candidate: str, verdict: str) -> None:
     junit, summary = tmp_path / "junit.xml", tmp_path / "gate.md"
@@ -87,7 +89,7 @@ def test_better_or_the_same_is_0(runs: Runs, tmp_path: Path, baseline: str, cand
     assert done.returncode == 0, done.stderr
     assert set(outcomes(valid(junit.read_bytes())).values()) == {"passed"}
     assert summary.read_text().startswith(f"### viubench gate: {verdict}\n")
-    assert done.stdout.startswith(f"{verdict}: {candidate} (")
+    assert done.stdout.startswith(f"{verdict}: {candidate.replace('copy', 'blind')} (")
 
 
 def test_too_few_items_to_tell_is_3(runs: Runs, tmp_path: Path) -> None:
@@ -123,12 +125,30 @@ def test_usage_is_2(runs: Runs, tmp_path: Path) -> None:
     config = tmp_path / "gate.yaml"
     for content, said in (("alpha: 3\n", f"{config}:1:1"), ("margins: {viubench_count_esy: 0.1}", "did you mean")):
         config.write_text(content)
-        done = gate(runs["oracle"], runs["oracle"], "--config", config)
+        done = gate(runs["oracle"], runs["blind"], "--config", config)
         assert done.returncode == 2
         assert said in done.stderr
     assert gate(runs["oracle"], tmp_path).returncode == 2
     assert inprocess.command("gate", "--baseline", runs["oracle"]).returncode == 2
-    assert gate(runs["oracle"], runs["oracle"], "--out", tmp_path / "no" / "such" / "gate.json").returncode == 2
+    assert gate(runs["oracle"], runs["blind"], "--out", tmp_path / "no" / "such" / "gate.json").returncode == 2
+
+
+def test_a_run_is_no_second_one(runs: Runs, tmp_path: Path) -> None:
+    link = tmp_path / "latest"
+    link.symlink_to(runs["blind"])
+    for words in (
+        ("gate", "--baseline", runs["blind"], "--candidate", link),
+        ("gate", "--candidate", runs["blind"], "--candidate", link, "--floor", "viubench_count_easy=0.1"),
+        ("gate", "--candidate", runs["blind"], "--baseline", link, "--floor", "viubench_count_easy=0.1"),
+        ("gate", "plan", "--floor", "viubench_count_easy=0.1", "--baseline", runs["blind"], "--baseline", link),
+        ("compare", runs["blind"], link),
+        ("compare", "--across", runs["blind"], link),
+    ):
+        done = inprocess.command(*words)
+        assert (done.returncode, "is given twice" in done.stderr) == (2, True), words
+    done = inprocess.command("report", runs["blind"], runs["oracle"], link, "--out", tmp_path / "page.csv")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.csv").read_text().count("\nblind,") == 1
 
 
 def test_the_configuration_decides(runs: Runs, tmp_path: Path) -> None:

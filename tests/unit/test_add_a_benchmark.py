@@ -130,6 +130,7 @@ def test_a_missing_video_is_said_and_too_many_stop_a_run(world: Path, monkeypatc
     assert isinstance(done.exception, ViubenchError)
     assert done.exception.exit_code == 4
     assert "4 of 12 samples have videos that cannot be used, more than --max-errors 0.01" in done.exception.message
+    assert "--dry-run lists them; name their folder with --videos" in (done.exception.hint or "")
     assert not (world / "run/records.jsonl").exists()
     done = viubench(world, *words, "--max-errors", "0.5")
     assert "4 of 12 samples have videos that cannot be used; they count as wrong" in done.output

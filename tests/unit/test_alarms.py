@@ -71,6 +71,17 @@ def test_the_end_of_a_run_says_it_above_a_tenth(tmp_path: Path, lost: int, said:
     assert not said or line.startswith("3 of 20 answers cannot be used (unparsed 3), such as q17, which ends '-'")
 
 
+def test_a_file_of_another_harness_is_not_asked_again(tmp_path: Path) -> None:
+    records, about = records_of([["A"]] * 10), manifest(10, 1)
+    error = Failure(fault="not_in_file", detail="the imported files have no answer to it")
+    changes = {"status": "engine_error", "response": None, "answer": None, "error": error}
+    records[-4:] = [one.model_copy(update=changes) for one in records[-4:]]
+    write_json(tmp_path / "manifest.json", about)
+    (tmp_path / "records.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in records))
+    line = closing(tmp_path, summarise(records, about))
+    assert line.endswith("import the file that has them too, or leave them out with --partial")
+
+
 class Thinks(Engine):
     """Never finishes thinking."""
 

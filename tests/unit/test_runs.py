@@ -178,6 +178,9 @@ def test_what_is_no_run_or_not_finished_or_too_new_is_said(tmp_path: Path) -> No
     with pytest.raises(ViubenchError, match="not a run folder"):
         read_manifest(tmp_path)
     fill(tmp_path, ["a"])
+    with pytest.raises(ViubenchError, match="not a run folder") as caught:
+        read_manifest(tmp_path.parent)
+    assert (caught.value.hint or "").startswith("it holds runs, as ")
     with pytest.raises(ViubenchError, match="not finished"):
         read_results(tmp_path)
     data = json.loads((tmp_path / "manifest.json").read_text())

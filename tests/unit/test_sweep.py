@@ -16,6 +16,7 @@ from viubench.cli import app
 from viubench.errors import EngineError, ViubenchError
 from viubench.runner.config import EvalConfig
 from viubench.runner.sweep import plan_sweep, settings
+from viubench.storage import locking
 from viubench.video import synthetic
 
 GAIN = {4: 0.3, 16: 0.8, 24: 0.8}
@@ -205,3 +206,17 @@ def test_the_command_plans_and_runs(world: Path, tmp_path: Path) -> None:
     for wrong, said in (("frames", "is not of the form SETTING=V,V"), ("frames=8,16", "is varied twice")):
         with pytest.raises(ViubenchError, match=said):
             CliRunner().invoke(app, [*words, "--over", wrong], catch_exceptions=False)
+
+
+def test_two_sweeps_do_not_share_a_folder(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options: dict[str, Any] = {"engine": "oracle", "limit": 2, "frame_cache": world / "cache"}
+    with (
+        locking.alone(out, "busy", where="--out"),
+        pytest.raises(ViubenchError, match="another sweep is writing to"),
+    ):
+        viubench.sweep(tasks=world / "items", over={"frames": [4, 24]}, out=out, **options)
+    assert not out.exists()  # nothing came of either
+    with pytest.raises(ViubenchError, match="unknown task"):
+        viubench.sweep(tasks="nothing_of_that_name", over={"frames": [4, 24]}, out=out, **options)
+    assert not out.exists()

@@ -33,6 +33,7 @@ KINDS: list[tuple[str, str, dict[str, str]]] = [
     ("a.mov", "mjpeg", {}),
     ("a.ts", "libx264", {"g": "15"}),
     ("a.mpg", "mpeg2video", {"bf": "2"}),
+    ("a.y4m", "rawvideo", {}),
 ]
 
 

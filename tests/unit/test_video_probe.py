@@ -67,7 +67,14 @@ def test_packets_and_counting_agree(tmp_path: Path, name: str, codec: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.avi", "mpeg4"), ("a.ts", "libx264"), ("a.mpg", "mpeg2video"), ("a.h264", "libx264")]
+    ("name", "codec"),
+    [
+        ("a.avi", "mpeg4"),
+        ("a.ts", "libx264"),
+        ("a.mpg", "mpeg2video"),
+        ("a.h264", "libx264"),
+        ("a.y4m", "rawvideo"),
+    ],
 )
 def test_containers_without_trustworthy_times_are_counted(tmp_path: Path, name: str, codec: str) -> None:
     facts = probe(write(tmp_path / name, 50, codec=codec))

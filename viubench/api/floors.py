@@ -18,6 +18,7 @@ from viubench.api.compare import gate_config
 from viubench.api.run import Run
 from viubench.comparison import floors as folders
 from viubench.comparison.floors import FloorRun, gate
+from viubench.comparison.pair import refuse_twice
 from viubench.errors import ViubenchError, did_you_mean
 from viubench.imports import summaries
 from viubench.runner.config import PathLike
@@ -53,6 +54,7 @@ def gate_floors(
         settings = gate_config(settings.model_dump() | {"floors": dict(floors)})
     if not settings.floors:
         raise ViubenchError("no floor was given", where="--floor", hint="for example --floor videomme=0.62")
+    refuse_twice(map(_path, (*_several(candidate), *_several(main))))
     judged, others = ([_read(run, settings.max_errors) for run in _several(runs)] for runs in (candidate, main))
     return gate(judged, settings, others)
 
@@ -110,6 +112,7 @@ def gate_plan(
         raise ViubenchError(
             f"{detect:g} is not below the floor of {floor:g}", where="--detect", hint="name a lower true score"
         )
+    refuse_twice(map(_path, _several(main)), "--baseline")
     measured_runs = [_read(run) for run in _several(main)]
     if measured_runs:
         task, measured = _of_task(measured_runs, task)
@@ -142,7 +145,12 @@ def _several(runs: Runs) -> list[Run | PathLike]:
 
 def _read(run: Run | PathLike, max_errors: float | None = None) -> FloorRun:
     """A run folder, the name of a saved one, or a results file."""
-    path = run.path if isinstance(run, Run) else Path(run)
+    path = _path(run)
     if path.is_file():
         return summaries.read(path, GateConfig().max_errors if max_errors is None else max_errors)
-    return folders.read(reference_run.find(os.fspath(path)))
+    return folders.read(path)
+
+
+def _path(run: Run | PathLike) -> Path:
+    path = run.path if isinstance(run, Run) else Path(run)
+    return path if path.is_file() else reference_run.find(os.fspath(path))

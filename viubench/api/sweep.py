@@ -23,6 +23,7 @@ from viubench.runner.dry_run import DryRun
 from viubench.runner.sweep import Point, SweepPlan, plan_sweep
 from viubench.schema import Task
 from viubench.schema.across import AcrossReport
+from viubench.storage import locking
 
 log = logging.getLogger("viubench")
 
@@ -51,8 +52,8 @@ def sweep(
 ) -> Sweep:
     """Ask the same items under every combination of settings, a run folder each below `out`, and compare them.
 
-    A sweep that is repeated resumes its runs. A setting that fails (a prompt too long for the model, say) does not end
-    the others.
+    A sweep that is repeated resumes its runs; two cannot write to one folder at once. A setting that fails (a prompt
+    too long for the model, say) does not end the others.
 
     Args:
         over: what is varied: an option of `evaluate` or a field of the protocol -> its values, such as
@@ -62,9 +63,19 @@ def sweep(
         options: as in `evaluate`.
 
     Raises:
-        ViubenchError: settings that do not fit, as `evaluate` does where it is every run's fault.
+        ViubenchError: settings that do not fit, another sweep that writes to `out`, as `evaluate` does where it is
+            every run's fault.
     """
     config = EvalConfig(model, tasks, out=out, **options)
+    busy, hint = f"another sweep is writing to {config.run_folder}", "wait for it to end, or name another folder"
+    with locking.alone(config.run_folder, busy, where="--out", hint=hint):
+        return _swept(config, over, margin, started)
+
+
+def _swept(
+    config: EvalConfig, over: Mapping[str, Any], margin: float, started: Callable[[str, int, int], None]
+) -> Sweep:
+    """The runs of a sweep, one after the other, and what they show."""
     planned = plan_sweep(config, over)
     runs: dict[str, Run] = {}
     failed: dict[str, ViubenchError] = {}

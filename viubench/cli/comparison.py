@@ -73,7 +73,7 @@ def compare(
     from reports.html.escape import one_line
     from reports.pages import comparison_page
     from viubench.api.compare import compare_across
-    from viubench.comparison.pair import Side, compare_runs
+    from viubench.comparison.pair import Side, compare_runs, refuse_twice
     from viubench.comparison.report import LEVEL, largest
     from viubench.comparison.report import flips as all_flips
     from viubench.comparison.report import report as full_report
@@ -85,6 +85,7 @@ def compare(
     if len(runs) != 2:
         hint = "several settings of one model are compared with: viubench compare --across RUN RUN RUN"
         raise ViubenchError(f"two runs are compared, {len(runs)} were named", where="compare", hint=hint)
+    refuse_twice(runs, "compare")
     a, b = runs
     sides = Side.read(a), Side.read(b)
     differences = compare_runs(*sides, level=LEVEL, common=common)

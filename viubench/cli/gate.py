@@ -57,6 +57,8 @@ def gate(
     from viubench.api.compare import gate as judge
     from viubench.api.compare import gate_config
     from viubench.api.floors import gate_floors
+    from viubench.comparison.pair import refuse_twice
+    from viubench.storage import reference_run
     from viubench.system.tracking import Tracker
 
     settings = gate_config(config)
@@ -70,6 +72,7 @@ def gate(
     if floor or settings.floors:
         report = gate_floors(candidate, floors(floor) if floor else None, baseline, settings)
     elif len(baseline) == len(candidate) == 1:
+        refuse_twice([reference_run.find(baseline[0]), candidate[0]], "--candidate")
         report = judge(baseline[0], candidate[0], settings)
     else:
         hint = "name both; for several runs, or none of main, give --floor TASK=SCORE"

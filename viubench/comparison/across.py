@@ -28,6 +28,7 @@ from viubench.comparison.pair import (
     check_whole,
     identity,
     measured,
+    refuse_twice,
 )
 from viubench.comparison.report import ALPHA, LEVEL, change
 from viubench.comparison.settings import Settings, settings
@@ -60,6 +61,7 @@ def across(
     """
     if len(paths) < 2:
         raise Incomparable("one run alone cannot be compared", hint="name two runs or more")
+    refuse_twice(paths)
     sides = [Side.read(path) for path in paths]
     tasks, left_out = _shared(sides, common)
     for side in sides:

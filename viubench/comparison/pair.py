@@ -13,7 +13,7 @@ compared, which chance moves less. The values are those of the two `results.json
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -177,6 +177,15 @@ class Comparison:
             [(w / len(tasks), s, c) for pair in tasks.values() for w, s, c in pair.parts[side]] for side in (0, 1)
         )
         return cls(tasks, value_of(first), value_of(second), paired(first, second, level))
+
+
+def refuse_twice(paths: Iterable[Path], where: str | None = None) -> None:
+    """Raise ViubenchError where one path is there twice: a run beside itself says nothing, and is no second run."""
+    known: set[Path] = set()
+    for path in paths:
+        if path.resolve() in known:
+            raise ViubenchError(f"{path} is given twice", where=where, hint="is another run meant?")
+        known.add(path.resolve())
 
 
 def compare_runs(

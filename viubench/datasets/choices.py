@@ -25,6 +25,10 @@ _STATED = re.compile(
     r"\s*(?:(?:option|sentence|caption|choice)\s+)?\(?([A-Za-z]|[0-9]{1,2})[.):]?\)?\s*(?:[.):]\s*)?(.*)", re.I | re.S
 )
 _SPACE = re.compile(r"\s+")
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+"""A whole number as tables write it whose column has an empty cell."""
+
+_SEVERAL = re.compile(r"[A-Z](?:(?:\s*[,;/&+]\s*|\s+and\s+|\s*)[A-Z])+")
 
 
 class Choices(NamedTuple):
@@ -57,6 +61,8 @@ class Choices(NamedTuple):
             letter = stated[1].upper()
             if plain(stated[2]) in ("", plain(self.texts[self.letters.index(letter)])):
                 return letter
+        if names_several(given, self.letters):
+            raise ValueError(f"the answer {answer!r:.80} names several options, and only questions with one are scored")
         raise ValueError(f"the answer {answer!r:.80} is none of the options {list(self.texts)!r:.200}")
 
 
@@ -117,8 +123,20 @@ def _after(mark: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as it is compared: without case, a full stop, and more than one space in a row."""
-    return _SPACE.sub(" ", text).strip().rstrip(".").casefold()
+    """A text as it is compared: without case, a full stop, and more than one space in a row; 3.0 is 3."""
+    bare = _SPACE.sub(" ", text).strip()
+    whole = _WHOLE.fullmatch(bare)
+    return whole[1] if whole else bare.rstrip(".").casefold()
+
+
+def names_several(answer: str, letters: Sequence[str]) -> bool:
+    """Whether an answer is several letters of the options, as AC, or A, C: then more than one option is right.
+
+    >>> names_several("A, C", "ABCD"), names_several("BAD", "ABC"), names_several("B", "ABC")
+    (True, False, False)
+    """
+    given = re.findall(r"[A-Z]", answer)
+    return bool(_SEVERAL.fullmatch(answer.strip())) and len(set(given)) == len(given) and set(given) <= set(letters)
 
 
 def lettered(texts: Sequence[object]) -> list[str]:

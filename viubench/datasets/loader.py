@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import evaluators
 from evaluators import Evaluator
-from viubench.datasets import choices, local_manifest, prompts, row_files, subtitles, video_places
+from viubench.datasets import choices, doubts, local_manifest, prompts, row_files, subtitles, video_places
 from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Groups, Sample, Task, VideoSpec, content_hash
@@ -82,7 +82,7 @@ def of_rows(
         reader.find_videos(rows, folders)
     samples: list[Sample] = []
     faults: list[str] = list(unreadable)
-    skips = task.rows is not None and task.rows.bad_rows == "skip"
+    skips = reader.own
     for row in rows:
         try:
             samples.append(reader.sample(row))
@@ -134,12 +134,14 @@ class _RowReader:
     reversed: list[str] = field(default_factory=list)  # places of rows with a reversed interval
     once: dict[Any, Any] = field(default_factory=dict)  # what many samples have alike
     unread: list[str] = field(default_factory=list)  # files that are there and cannot be read, and why; one a sample
+    doubts: dict[str, list[str]] = field(default_factory=dict)  # what may be wrong with questions, and with which
 
     def __post_init__(self) -> None:
         self.evaluator: Evaluator = evaluators.get(self.task.evaluator.name, **self.task.evaluator.params)
         if self.task.video is None:
             raise ViubenchError(f"{self.task.task} does not say where its videos are", hint="add: video: {path: ...}")
         self.video: VideoSpec = self.task.video
+        self.own = self.task.rows is not None and self.task.rows.bad_rows == "skip"  # nobody has looked them through
         self.root = self.folder  # the videos' own
 
     def find_videos(self, rows: Iterable[Mapping[str, Any]], folders: Sequence[Path]) -> None:
@@ -160,6 +162,8 @@ class _RowReader:
         question, options = self.question(row)
         given = templating.value(task.answer, row, what="answer")
         target = self.target(given, options)
+        if self.own and options is not None and (doubt := doubts.of(options, target)):
+            self.doubts.setdefault(doubt, []).append(row_files.place(row))
         cluster = templating.text(task.cluster, row, what="cluster") if task.cluster else clips[0].path or str(clips[0])
         params = {key: templating.value(template, row, what=f"params.{key}") for key, template in task.params.items()}
         if options is not None:
@@ -200,11 +204,14 @@ class _RowReader:
             (self.unread, "have subtitles that cannot be read"),
             (self.reversed, "have a true interval that ends before it starts; its ends were put in order"),
             (self.unmeasured, "have videos of unknown length, so there is no chance and no blind score"),
+            *((places, doubt) for doubt, places in self.doubts.items()),
         )
 
     def question(self, row: Mapping[str, Any]) -> tuple[str, choices.Choices | None]:
         """The question without its choices, and the choices where the task has them."""
         question = templating.text(self.task.question, row, what="question").strip()
+        if self.own and not question:
+            raise ValueError("its question is empty")
         if not self.task.options:
             if "choice" in self.task.evaluator.name:
                 message = f"{self.task.task} is multiple choice but names no options"

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -41,7 +43,8 @@ def find(names: Iterable[str], folders: Sequence[Path], spec: VideoSpec) -> Plac
     a whole path that is not there, the longest ending that is there below the folders. An address stays as it is."""
     distinct = [name for name in dict.fromkeys(names) if not name.startswith(ADDRESSES)]
     bases = [os.path.abspath(folder) for folder in folders]
-    found = {name: path for name in distinct if (path := _file(name, bases, spec))}
+    respelled = _Respelled()
+    found = {name: path for name in distinct if (path := _file(name, bases, spec) or respelled(name, bases, spec))}
     missing = tuple(name for name in distinct if name not in found)
     above = [os.path.dirname(path) for path in found.values()]
     root = bases[0]
@@ -81,6 +84,45 @@ def _file(name: str, bases: Sequence[str], spec: VideoSpec) -> str:
             if path := _file("/".join(parts[start:]), bases, spec):
                 return path
     return ""
+
+
+class _Respelled:
+    """A file whose name differs in case, or in how its accents are encoded: tables are written on systems that do not
+    tell the two apart. Of several such files none is taken."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, list[str]]] = {}  # by folder: the names in it, by what they have in common
+
+    def __call__(self, name: str, bases: Sequence[str], spec: VideoSpec) -> str:
+        """The whole path, "" where there is none."""
+        parts = [part for part in _folded(name).strip().replace("\\", "/").split("/") if part not in ("", ".")]
+        if not parts or ".." in parts or os.path.isabs(name) or _DRIVE.match(name):
+            return ""
+        for base in bases:
+            for root in spec.roots:
+                at = os.path.normpath(os.path.join(base, root.strip("/")))
+                for folder in parts[:-1]:
+                    at = self.one(at, (folder,))
+                path = self.one(at, [parts[-1] + extension for extension in ("", *spec.extensions)])
+                if os.path.isfile(path):
+                    return path
+        return ""
+
+    def one(self, folder: str, folded: Iterable[str]) -> str:
+        """The one thing in a folder that has the first of these names that anything has."""
+        if not folder:
+            return ""
+        if folder not in self.there:
+            self.there[folder] = {}
+            with suppress(OSError):
+                for name in os.listdir(folder):
+                    self.there[folder].setdefault(_folded(name), []).append(name)
+        found = next((self.there[folder][one] for one in folded if one in self.there[folder]), [])
+        return os.path.join(folder, found[0]) if len(found) == 1 else ""
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _other_case(name: str) -> Iterator[str]:

@@ -31,11 +31,17 @@ UNUSABLE: tuple[Status, ...] = ("truncated", "unparsed", "refused")
 REMEDIES: dict[Status, str] = {
     "unparsed": "look at the responses in records.jsonl: they have not the form that the prompt asks for",
     "refused": "look at the responses in records.jsonl: the model or a filter declines to answer",
-    "media_error": "viubench data verify lists the videos that cannot be used",
+    "media_error": "records.jsonl says of each which video it is and why",
     "engine_error": "rerun the same command: engine errors are tried again",
     "unjudged": "rules cannot score them: viubench judge RUN --judge MODEL asks a judge",
     "judge_error": "look at the verdicts in records.jsonl: they have not the form that the judge was asked for",
 }
+
+IMPORTED = {
+    "not_in_file": "import the file that has them too, or leave them out with --partial",
+    "failed_in_file": "the harness that wrote the file failed there",
+}
+"""Of engine errors in what another harness wrote, by their fault."""
 
 END = 80
 """Characters of a response that are quoted."""
@@ -102,6 +108,8 @@ def _end(record: Record) -> str:
 
 
 def _remedy(record: Record, protocol: Protocol) -> str:
+    if record.error is not None and record.error.fault in IMPORTED:
+        return IMPORTED[record.error.fault]
     if record.status != "truncated":
         return REMEDIES[record.status]
     longer = f"raise --max-tokens (now {protocol.decoding.max_tokens})"

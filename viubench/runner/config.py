@@ -174,6 +174,9 @@ class EvalConfig:
     @cached_property
     def names(self) -> tuple[str | Task | Rows, ...]:
         """What `tasks` names, one by one."""
+        if isinstance(self.tasks, Mapping):
+            hint = 'give a list of rows, or a part of it alone, such as dataset["test"]'
+            raise ViubenchError("a dictionary is no list of questions or tasks", where="tasks", hint=hint)
         alone = isinstance(self.tasks, str | os.PathLike | Task) or is_table(self.tasks)
         several: Any = [self.tasks] if alone else self.tasks
         names: list[str | Task | Rows] = []
@@ -277,9 +280,10 @@ def as_paths(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
 
 
 def is_table(tasks: Any) -> bool:
-    """Whether these are questions themselves: a DataFrame, or a list of dictionaries."""
+    """Whether these are questions themselves: a DataFrame, another library's table, or a list of dictionaries."""
     rows = isinstance(tasks, list | tuple) and bool(tasks) and all(isinstance(row, Mapping) for row in tasks)
-    return rows or (hasattr(tasks, "to_dict") and hasattr(tasks, "columns"))
+    named = hasattr(tasks, "columns") or hasattr(tasks, "column_names")
+    return rows or (named and any(hasattr(tasks, name) for name in ("to_dicts", "to_dict", "to_pylist", "to_list")))
 
 
 def _is_url(name: str) -> bool:

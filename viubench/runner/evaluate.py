@@ -260,9 +260,12 @@ def refuse_missing(plan: Plan, max_errors: float) -> None:
         return
     share = f"{missing.samples} of {missing.total} samples have videos that cannot be used"
     if missing.samples > max_errors * missing.total:
+        published = any(task.dataset_path for task in plan.tasks.values())
+        how = "viubench data verify" if published else "--dry-run"
+        then = "fetch them" if published else "name their folder with --videos"
         raise ViubenchError(
             f"{share}, more than --max-errors {max_errors:g}; the first: {missing.lines()[0]}",
-            hint="viubench data verify lists them; fetch them, or raise --max-errors: they count as wrong",
+            hint=f"{how} lists them; {then}, or raise --max-errors: they count as wrong",
             exit_code=Exit.INVALID_RUN,
         )
     log.warning("%s; they count as wrong:", share)

@@ -6,11 +6,17 @@ Example:
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from viubench.errors import ViubenchError
+from viubench.storage import output
+
+LOCK = ".lock"
 
 
 def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> BaseFileLock:
@@ -26,6 +32,21 @@ def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> Ba
             f"{path} cannot be locked: {error.strerror}", where=where, hint="name a writable folder on a local disk"
         ) from None
     return lock
+
+
+@contextmanager
+def alone(folder: Path, busy: str, *, where: str, hint: str | None = None) -> Iterator[None]:
+    """A block that has the folder, created where it is missing, to itself; a new one in which nothing came to be is
+    removed again. Raises ViubenchError as `acquire`, and where the folder cannot be written."""
+    new = not folder.exists()
+    output.folder(folder, where)
+    lock = acquire(folder / LOCK, busy, where=where, hint=hint)
+    try:
+        yield
+    finally:
+        lock.release()
+        if new and {one.name for one in folder.iterdir()} <= {LOCK}:
+            shutil.rmtree(folder)
 
 
 def is_held(path: Path) -> bool:

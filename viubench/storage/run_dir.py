@@ -288,4 +288,6 @@ def _json(path: Path, name: str) -> Any:
     try:
         return json.loads((path / name).read_bytes())
     except (OSError, ValueError, RecursionError):
-        raise ViubenchError(f"{path} is not a run folder: no readable {name}", where=str(path)) from None
+        message, inside = f"{path} is not a run folder: no readable {name}", next(path.glob("*/manifest.json"), None)
+        hint = f"it holds runs, as {inside.parent.name!r:.80}: name those" if inside else None
+        raise ViubenchError(message, where=str(path), hint=hint) from None

@@ -32,6 +32,10 @@ _LETTER = re.compile(r"\W*(?:(?:option|choice|answer)[\W_]{0,3})?\(?([A-Za-z])\)
 _INDEX = re.compile(r"(?:(?:option|choice|answer)[\W_]{0,3})?\(?(\d{1,2})(?:\.0+)?[).]?", re.IGNORECASE)
 _OWN = re.compile(r"\s*\(?([A-Z])[.):]\s*\S.*", re.DOTALL)
 _NUMBERED = re.compile(r"\s*\(?(\d{1,2})[.):]\s+\S.*", re.DOTALL)
+_MARK = re.compile(r"<(?:video|image)>")
+_CLOSED = re.compile(r"(?:[^\w\s,]|\n)\s*\Z|\A\s*\Z")
+"""The end of a sentence or a line."""
+
 _SEPARATED = re.compile(r"[\s,;|]+")
 LONGEST = 1 << 20
 """Characters of a text that is read as a list."""
@@ -129,6 +133,25 @@ def _parts(value: str) -> list[str]:
         if len(parts) > 1:
             return [part for part in parts if part] if mark == "\n" else parts
     return [value]
+
+
+def unmarked(value: Any) -> str:
+    """A question without the marks of its videos, which are set anew before it: those at its beginning and end are left
+    out, one within a sentence is named, by its number where there are several.
+
+    >>> unmarked("<video>\\nWhat is it?"), unmarked("Is <video> longer than <video>?"), unmarked("Who is in <image>?")
+    ('What is it?', 'Is video 1 longer than video 2?', 'Who is in the video?')
+    """
+    parts = _MARK.split(text(value))
+    if len(parts) == 1:
+        return parts[0]
+    within = [at for at, part in enumerate(parts) if part.strip()]
+    first, last = (within[0], within[-1]) if within else (0, 0)
+    if last < len(parts) - 1 and not _CLOSED.search(parts[last][-9:]):  # "Who is in <video>"
+        last += 1
+    names = ["the video"] if len(parts) == 2 else [f"video {number}" for number in range(1, len(parts))]
+    told = [part + name for part, name in zip(parts[first:last], names[first:last], strict=True)]
+    return "".join([*told, parts[last]]).strip()
 
 
 def numbers(value: Any) -> list[float]:

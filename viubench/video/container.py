@@ -20,7 +20,7 @@ from viubench.video import paths
 
 av.logging.set_level(None)  # damage is reported as a fault, not as noise on stderr
 
-FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,gif"
+FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,gif,yuv4mpegpipe"
 """Demuxers that hold video. Playlists, image sequences and text formats, which open further files, are left out."""
 
 UNFORESEEN = (av.FFmpegError, ArithmeticError, LookupError, TypeError, ValueError)

@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ SAYS = {
     "true_false": "true or false",
     "open": "free text, which a judge scores",
 }
+_RIGHT = re.compile(r"answer|correct|truth|gold|\bgt")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _COMMA = re.compile(r"\d+,\d+(?:\.\d+)?")
 """A number as 1,200 or 0,5, or an interval."""
@@ -75,6 +76,9 @@ def of_options(rows: Sequence[Asked], kinds: Sequence[str] = ()) -> Reading:
         row = next(row for row, *letters in zip(rows, *read.values(), strict=True) if not any(letters))
         message = f"the answers name none of their options: {row.place} has {row.value!r:.60} and {row.options!r:.160}"
         hint = "name another column with --columns answer=NAME, or write a letter, the option's text or its number"
+        if _several(row):
+            message = f"an answer names several options, and only questions with one are scored: {row.place} has "
+            message, hint = f"{message}{row.value!r:.60}", "leave such questions out, or ask for each option by itself"
         raise ViubenchError(message, hint=hint)
     best = [kind for kind in ways if counts[kind] == most]
     for other in best[1:]:
@@ -94,6 +98,22 @@ def of_options(rows: Sequence[Asked], kinds: Sequence[str] = ()) -> Reading:
             hint = "correct the rows, or say --answer-kind index0 or --answer-kind index1: others are left out"
             raise ViubenchError(f"{message}{missed.value!r:.60} of {len(missed.options)} options", hint=hint)
     return Reading(best[0], most)
+
+
+def refuse_contradiction(asked: Mapping[str, Sequence[Asked]], name: str) -> None:
+    """Raise ViubenchError where another column that is called the right answer states another option than `name` does;
+    `asked` are the rows with the answer of each column."""
+    own = {row.place: _stated(row) for row in asked[name]}
+    for other in (other for other in asked if other != name and _RIGHT.search(other.casefold())):
+        for row in asked[other]:
+            if (one := own.get(row.place)) and (another := _stated(row)) and one != another:
+                message = f"at {row.place} the right option is {one} by {name!r:.60}, and {another} by {other!r:.60}"
+                raise ViubenchError(message, hint="correct the rows, or say which is right: --columns answer=NAME")
+
+
+def _stated(row: Asked) -> str | None:
+    """The option that an answer names by its letter or text; None of a number, which may be a place."""
+    return None if is_number(row.value) else _letter(_by_letter, row) or _letter(_by_text, row)
 
 
 def of_values(values: Sequence[Any], intervals: bool = False) -> Reading:
@@ -141,6 +161,13 @@ def _letter(way: Callable[[Asked, choices.Choices], str | None], row: Asked) -> 
         return way(row, choices.of(row.options))
     except ValueError:
         return None
+
+
+def _several(row: Asked) -> bool:
+    """Whether the answer names more than one option, in one text or in a list."""
+    given = cells.parsed(row.value)
+    text = ",".join(map(cells.text, given)) if isinstance(given, list) else cells.text(given)
+    return choices.names_several(text.upper(), choices.LETTERS[: len(row.options)])
 
 
 def _by_letter(row: Asked, options: choices.Choices) -> str | None:

@@ -22,17 +22,18 @@ NAMES: dict[str, tuple[str, ...]] = {
         "videofile", "videoname", "clip_path", "clip_file", "clip_name", "clip", "media_path", "media", "movie",
         "vid_path", "file_path", "filepath", "file_name", "filename", "file", "path", "video_id", "videoid",
         "video_uid", "clip_id", "vid", "vid_name", "vid_id", "video_url", "uri", "source_video", "src",
-        "视频", "视频路径", "视频文件", "影片", "動画", "비디오", "영상",
+        "vidéo", "vídeo", "видео", "视频", "视频路径", "视频文件", "影片", "動画", "비디오", "영상",
     ),
     "question": (
         "question", "question_text", "query", "prompt", "q", "instruction", "problem", "question_content", "text",
         "input", "user", "caption", "sentence", "description", "event", "phrase", "frage", "pregunta",
-        "问题", "問題", "質問", "질문",
+        "pergunta", "domanda", "вопрос", "问题", "問題", "質問", "질문",
     ),
     "options": (
         "options", "choices", "candidates", "answer_choices", "answer_options", "candidate_answers", "multi_choice",
         "multiple_choice", "mc_options", "mc_choices", "option", "choice", "alternatives", "possible_answers",
-        "answers", "options_list", "option_list", "choice_list", "选项", "選項", "選択肢", "선택지",
+        "answers", "options_list", "option_list", "choice_list", "optionen", "opciones",
+        "opções", "opzioni", "варианты", "选项", "選項", "選択肢", "선택지",
     ),
     "answer": (
         "answer", "correct_answer", "ground_truth", "groundtruth", "gt", "gt_answer", "gold", "gold_answer", "label",
@@ -41,7 +42,9 @@ NAMES: dict[str, tuple[str, ...]] = {
         "answer_text", "correct_answer_text", "answer_idx", "answer_index", "answer_id", "answer_number", "correct_idx",
         "correct_index", "correct_answer_index", "correct_answer_idx", "correct_option_index", "correct_choice_index",
         "label_idx", "label_index", "gt_idx", "gt_index", "answers", "expected", "expected_answer", "output", "a",
-        "答案", "正确答案", "正確答案", "正解", "回答", "정답", "답",
+        "antwort", "richtige_antwort", "korrekte_antwort", "réponse", "bonne_réponse", "réponse_correcte", "respuesta",
+        "respuesta_correcta", "resposta", "resposta_correta", "resposta_certa", "risposta", "risposta_corretta",
+        "risposta_esatta", "ответ", "правильный_ответ", "答案", "正确答案", "正確答案", "正解", "回答", "정답", "답",
     ),
     "interval": (
         "window", "windows", "relevant_windows", "gt_window", "gt_windows", "interval", "intervals", "span", "spans",
@@ -81,7 +84,10 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SIGNS = re.compile(r"[^\w]+|_+")
 _UNIT = re.compile(r"_(?:time|times|s|sec|secs|second|seconds|ts|timestamp)$")
 _TIME = re.compile(r"^(?:time|ts|t)_")
-_MARKED = re.compile(r"(?:(option|opt|choice|candidate|answer|ans|a|o|c|选项|選項|選択肢|선택지)s?_?)?([a-z]|\d{1,2})")
+_MARKED = re.compile(
+    r"(?:(option|opt|choice|candidate|answer|ans|a|o|c|antwort|réponse|opción|respuesta|opção|resposta|"
+    r"opzione|risposta|вариант|ответ|选项|選項|選択肢|선택지)s?_?)?([a-z]|\d{1,2})"
+)
 
 
 def plain(name: str) -> str:

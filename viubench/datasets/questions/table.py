@@ -41,6 +41,9 @@ LISTS = (
 DIALOGUES = ("conversations", "messages", "conversation")
 """Keys under which a row may hold a dialogue."""
 
+_BREAK = re.compile(r"(?:\r|_x000D_)\n?")
+"""A line break of another system, and of a cell in xlsx."""
+
 SAVE_AS = "save it as UTF-8: CSV UTF-8 in a spreadsheet program, or iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 
 
@@ -62,7 +65,7 @@ def read(source: Any, embedded: Path) -> Table:
     Raises ViubenchError where there is no row, or the file cannot be read at all.
     """
     path = Path(source) if isinstance(source, str | Path) else None
-    found = _given(source) if path is None else _flat(file_rows(path))
+    found = _given(source) if path is None else _flat(file_rows(path, computed=True))
     name = "questions" if path is None else path.name
     rows: list[dict[str, Any]] = []
     unreadable: list[Unreadable] = []
@@ -72,7 +75,9 @@ def read(source: Any, embedded: Path) -> Table:
                 unreadable.append(row)
                 continue
             about = {"_place": place, "_path": name, "_file": PurePosixPath(name).stem, "_index": len(rows)}
-            row = _dialogue(row)
+            if isinstance(row := _dialogue(place, row), Unreadable):
+                unreadable.append(row)
+                continue
             plain = {utf8(key).strip(): _plain(value, embedded) for key, value in row.items() if key is not None}
             if any(value is not None for value in plain.values()):
                 rows.append({key: value for key, value in plain.items() if key} | about)
@@ -101,11 +106,23 @@ def _name(file: str) -> str:
 
 
 def _given(source: Any) -> Iterator[tuple[str, Any]]:
-    """The rows of a DataFrame or a list."""
-    found: Sequence[Any] = source.to_dict("records") if hasattr(source, "to_dict") else list(source)
-    for number, row in enumerate(found, start=1):
+    """The rows of a DataFrame, of another library's table, or of a list."""
+    for number, row in enumerate(_rows(source), start=1):
         place = f"row {number}"
         yield place, row if isinstance(row, Mapping) else Unreadable(place, "it is no row of columns")
+
+
+def _rows(source: Any) -> Sequence[Any]:
+    if hasattr(source, "iloc") and hasattr(source, "columns"):  # of pandas
+        names = [str(name) for name in source.columns]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ViubenchError(f"two columns are named {twice!r}", where="tasks", hint="rename one of them")
+        indexed = [name for name in source.index.names if name is not None and str(name) not in names]
+        found: Sequence[Any] = (source.reset_index(indexed) if indexed else source).to_dict("records")
+        return found
+    # of arrow, polars, Hugging Face's datasets; none of them decodes a video for it
+    method = next((name for name in ("to_pylist", "to_dicts", "to_list") if hasattr(source, name)), "")
+    return getattr(source, method)() if method else list(source)
 
 
 def _flat(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -147,10 +164,13 @@ def _inside(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     return None
 
 
-def _dialogue(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose question and answer are the first two turns of a dialogue, as training data have them."""
+def _dialogue(place: str, row: Mapping[str, Any]) -> Mapping[str, Any] | Unreadable:
+    """A row whose question and answer are the two turns of a dialogue, as training data have them. One of more turns is
+    none, unless the row says itself what is asked: what is asked later may need what was said before."""
     dialogue: Any = next((row[key] for key in DIALOGUES if _of(row.get(key), list)), ())
     turns = [turn for turn in dialogue if turn.get("from", turn.get("role")) != "system"]
+    if len(turns) > 2 and not {"question", "answer"} & {str(key).casefold() for key in row}:
+        return Unreadable(place, f"its dialogue has {len(turns)} turns: make a row of each question and its answer")
     if len(turns) != 2:
         return row
     told: list[str] = []
@@ -159,7 +179,8 @@ def _dialogue(row: Mapping[str, Any]) -> Mapping[str, Any]:
         content = turn.get("value", turn.get("content"))
         parts = content if _of(content, list) else [{"text": content}]
         told.append("\n".join(str(part["text"]) for part in parts if part.get("text")))
-        videos += [part["video"] for part in parts if part.get("video")]
+        for video in filter(None, (part.get("video", part.get("video_url")) for part in parts)):
+            videos.append(video.get("url") if isinstance(video, Mapping) else video)
     found = {"video": videos if len(videos) > 1 else videos[0]} if videos else {}
     return found | {"question": told[0], "answer": told[1]} | dict(row)
 
@@ -184,7 +205,7 @@ def _plain(value: Any, embedded: Path) -> Any:
     if isinstance(value, Mapping):
         return {utf8(key): _plain(one, embedded) for key, one in value.items()}
     if isinstance(value, str):
-        return utf8(value) if value.strip() else None
+        return _BREAK.sub("\n", utf8(value)) if value.strip() else None
     if isinstance(value, bool | int | float):
         return None if cells.empty(value) else value
     return None if value is None or str(value) in ("<NA>", "NaT") else str(value)

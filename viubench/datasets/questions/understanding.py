@@ -77,13 +77,9 @@ def understand(
             what to name.
     """
     if answer_kind is not None and answer_kind not in answers.KINDS:
-        raise ViubenchError(
-            f"no such kind of answers: {answer_kind!r}",
-            where="--answer-kind",
-            hint=f"one of {', '.join(answers.KINDS)}",
-        )
-    found = recognise(table.columns, columns or {})
-    reader = _Reader(table, found, answer_kind)
+        hint = f"one of {', '.join(answers.KINDS)}"
+        raise ViubenchError(f"no such kind of answers: {answer_kind!r}", where="--answer-kind", hint=hint)
+    reader = _Reader(table, recognise(table.columns, columns or {}), answer_kind)
     try:
         return reader.own(folders, name or table.name)
     except ViubenchError as error:
@@ -142,13 +138,16 @@ class _Reader:
         return spec | {"path": self.field(best, "listed" if several else "text" if numeric else "")}
 
     def holding_videos(self, folders: Sequence[Path]) -> list[str]:
-        """Columns whose name says nothing, and whose cells are mostly names of videos that are there."""
+        """Columns whose name says nothing, and whose cells are mostly names of videos that are there, all the same."""
         told = {name for meaning in ("question", "options", "answer") for name in self.found.several(meaning)}
         spec, holding = VideoSpec(path="x", roots=list(ROOTS), extensions=list(EXTENSIONS)), []
         for column in self.table.columns if "video" not in self.found.given else ():
             names = {cells.text(row[column])[:255] for row in self.rows[:PROBED] if isinstance(row[column], str | int)}
             if column not in told and 2 * len(video_places.find(names, folders, spec).missing) < len(names):
                 holding.append(column)
+        if len({tuple(Path(cells.text(row[name])).stem for row in self.rows) for name in holding}) > 1:
+            message, hint = f"several columns hold videos: {', '.join(holding)}", "write a list of them in one column"
+            raise ViubenchError(message, hint=f"{hint}, or name the one that is asked about: --columns video=NAME")
         return holding
 
     def parts(self) -> dict[str, str]:
@@ -177,8 +176,8 @@ class _Reader:
 
     def asked(self, name: str) -> str:
         """The template of a question, without the marks of its video, which are set anew."""
-        tags = [tag for tag in ("<video>", "<image>") if any(tag in cells.text(row[name]) for row in self.rows)]
-        return self.field(name, *(f"replace({tag!r}, '')" for tag in tags))
+        marked = any(cells.unmarked(row[name]) != cells.text(row[name]) for row in self.rows)
+        return self.field(name, "unmarked" if marked else "")
 
     def answer(self) -> dict[str, Any]:
         """Options, answer, evaluator and metric."""
@@ -255,24 +254,25 @@ class _Reader:
         count from."""
         kinds = [self.answer_kind] if self.answer_kind else [kind for kind in answers.WAYS if self.counts(kind)]
         fault: ViubenchError | None = None
-        for name in likely:
-            rows = [
+        asked = {
+            name: [
                 Asked(row["_place"], row[name], own, self.found.options)
                 for row, own in zip(self.rows, texts, strict=True)
                 if row[name] is not None and own
             ]
+            for name in likely
+        }
+        for name in filter(asked.get, likely):
             try:
-                reading = answers.of_options(rows, kinds) if rows else None
+                reading = answers.of_options(asked[name], kinds)
             except ViubenchError as error:
                 fault = fault or error
                 continue
-            if reading is None:
-                continue
+            answers.refuse_contradiction(asked, name)
             self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
             if without := sum(not own for own in texts):
-                self.said["options"] += (
-                    f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
-                )
+                said = f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
+                self.said["options"] += said
             return self.scored("choice", self.named(name, reading.kind), options=template)
         raise fault or self.missing("answer")
 

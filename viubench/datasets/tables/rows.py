@@ -32,16 +32,19 @@ LARGEST_WHOLE = 256 << 20
 """Bytes of a JSON file that is one object, the only kind of file that is read whole."""
 
 CHUNK = 1 << 20
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 DELIMITERS = {"csv": ",", "tsv": "\t", "semicolons": ";", "bars": "|"}
 _QUOTED = re.compile(r'"[^"]*"')
 _SEP = re.compile(r"sep=(.)\r?\n?")
 """A first line that spreadsheet programs write and read: which delimiter follows."""
 
 
-def rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, each with its place in it; raises ViubenchError where it cannot be read."""
+def rows(path: Path, computed: bool = False) -> Iterator[Row]:
+    """The rows of a file, each with its place in it; raises ViubenchError where it cannot be read. `computed`: of a
+    formula what it gave when the file was saved, instead of its text."""
     try:
-        yield from READERS[_kind(path)](path)
+        kind = _kind(path)
+        yield from spreadsheets.rows(path, computed) if kind == "xlsx" else READERS[kind](path)
     except OSError as error:
         raise ViubenchError(f"cannot read the file: {error.strerror or error}", where=str(path)) from None
     except UnicodeDecodeError:
@@ -61,8 +64,11 @@ def _kind(path: Path) -> str:
         return "pickle"
     if head[:2] == b"\x1f\x8b":
         raise ViubenchError("the file is compressed with gzip", where=str(path), hint="unpack it first: gunzip")
-    if _encoding(head) == "utf-16":
-        head = head[: len(head) // 2 * 2].decode("utf-16", "replace").encode()
+    if head[:8] == OLD_OFFICE:
+        message, hint = "an Excel file of the old kind (.xls), or one with a password", "save it as .xlsx without one"
+        raise ViubenchError(message, where=str(path), hint=f"{hint}, or as CSV UTF-8")
+    if (encoding := _encoding(head)).startswith("utf-16"):
+        head = head[: len(head) // 2 * 2].decode(encoding, "replace").encode()
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if not text:
         raise ViubenchError("the file is empty", where=str(path))
@@ -77,8 +83,12 @@ def _kind(path: Path) -> str:
 
 
 def _encoding(head: bytes) -> str:
-    """UTF-8 unless the file's first bytes say UTF-16, which spreadsheet programs write as "Unicode text"."""
-    return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    """UTF-8 unless the file's first bytes are those of UTF-16, which spreadsheet programs write as "Unicode text", and
+    a shell of Windows where output is sent to a file."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    halves = head[:1] == b"\0", head[1:2] == b"\0"
+    return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(halves, "utf-8-sig")
 
 
 def _is_row(line: bytes) -> bool:
@@ -88,9 +98,16 @@ def _is_row(line: bytes) -> bool:
         return len(line) >= CHUNK // 2  # the beginning of one long row
 
 
+def _encoding_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return _encoding(file.read(2))
+
+
 def _lines(path: Path) -> Iterator[Row]:
     """A row a line."""
-    with path.open("rb") as file:
+    encoding = _encoding_of(path)
+    with path.open("rb") as plain:
+        file = codecs.EncodedFile(plain, "utf-8", encoding) if encoding.startswith("utf-16") else plain
         number = 0
         while line := file.readline(LONGEST_ROW):
             number += 1
@@ -114,7 +131,7 @@ def _row(line: bytes, place: str) -> Fields | Unreadable:
 def _array(path: Path) -> Iterator[Row]:
     """The elements of one JSON list, decoded as the file is read."""
     decode, number, text, end = json.JSONDecoder().raw_decode, 0, "", False
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding=_encoding_of(path)) as file:
         text = file.read(CHUNK).lstrip()[1:]
         while True:
             text = text.lstrip().removeprefix(",").lstrip()
@@ -158,17 +175,12 @@ def _numbered(values: Iterable[Any]) -> Iterator[Row]:
 
 def _delimited(path: Path, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_ROW)
-    with path.open("rb") as file:
-        encoding = _encoding(file.read(2))
-    with path.open(encoding=encoding, newline="") as file:
+    with path.open(encoding=_encoding_of(path), newline="") as file:
         if not _SEP.fullmatch(file.readline()):
             file.seek(0)
         reader = csv.reader(file, delimiter=delimiter)
-        header: list[str] = []
-        for number, cells in enumerate(reader, start=1):
-            if not header:  # blank lines may stand before it
-                header = spreadsheets.named(cells) if any(map(str.strip, cells)) else []
-                continue
+        numbered, header = spreadsheets.headed(enumerate(reader, start=1))
+        for number, cells in numbered:
             place = f"row {number}"
             if len(cells) > len(header) and any(cells[len(header) :]):
                 yield place, Unreadable(place, f"it has {len(cells)} cells, the first row {len(header)}")
@@ -190,12 +202,6 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "object": _object,
     **{kind: partial(_delimited, delimiter=delimiter) for kind, delimiter in DELIMITERS.items()},
     "parquet": _parquet,
-    "xlsx": lambda path: _numbered_from(spreadsheets.rows(path)),
     "pickle": lambda path: _numbered(pickles.rows(path)),
     "inspect": lambda path: zips.samples(path),
 }
-
-
-def _numbered_from(found: Iterable[Fields]) -> Iterator[Row]:
-    for number, row in enumerate(found, start=2):
-        yield f"row {number}", row
