@@ -21,10 +21,11 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 from evaluators.reading.cues import MARK, Cue
-from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.discourse import DIRECT, Mention, Standing
 from evaluators.reading.joining import filling, linking
 from evaluators.reading.language import Language, any_of, words_of
 from evaluators.reading.narration import agreeing, narrated
+from evaluators.reading.option_numbers import counted, option_values
 from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
 from evaluators.reading.revisions import putting_into
@@ -77,7 +78,7 @@ class _Reader:
     """One pass over one text."""
 
     def __init__(self, choices: Choices, text: str, languages: tuple[Language, ...], cues: Sequence[Cue]) -> None:
-        self.choices, self.text, self.languages = choices, text, languages
+        self.choices, self.text, self.languages, self._cues = choices, text, languages, cues
         self._fill, self._into = filling(languages), putting_into(languages)
         revises = any(cue.kind == "revise" for cue in cues)
         self._joins = (linking(languages), self._into) if revises else (linking(languages),)
@@ -135,7 +136,7 @@ class _Reader:
         if written != letter:  # "b": only alone, or where a letter is announced
             announced = named or bracketed or told in _ANNOUNCING
             sure = (self._leads(start) and not _WORD.search(text, end, end + 400)) or (
-                announced and _STOP.match(text, end)
+                announced and (_STOP.match(text, end) or self._is_judged(end))
             )
             return Mention(letter, start, end, Standing.STATED, "letter") if sure else None
         revised = told == "revise" and self._into.match(text, end) is not None
@@ -172,6 +173,11 @@ class _Reader:
             return True
         following = _GAP.match(self.text, end)
         return following is not None and following.end() in self._cue_starts
+
+    def _is_judged(self, end: int) -> bool:
+        """Whether a verdict follows: "option b is correct"."""
+        following = _GAP.match(self.text, end)
+        return following is not None and following.end() in self._verdicts
 
     def _judged(self, start: int, end: int) -> bool:
         """Whether a verdict is written onto a letter, as languages without spaces do, and no comparison: "比A更好"."""
@@ -250,6 +256,8 @@ class _Reader:
 
     def texts(self) -> list[Mention]:
         """The options in words; a single word only where it is what a clause says, after "is" or last in it."""
+        if values := option_values(self.choices.options):
+            return counted(self.text, values, self.languages, self._cues)
         found = []
         spoken = {letter for letter, _ in self._spoken_letters()}
         carried = _carriers(self.languages)
@@ -290,10 +298,10 @@ class _Reader:
         return [replace(m, standing=Standing.RESTATED) if k in restated else m for k, m in enumerate(mentions)]
 
     def is_listing(self, mentions: Sequence[Mention]) -> bool:
-        """Whether a text is different letters and nothing else: "B; C"."""
+        """Whether a text is different letters, or "yes" and "no", and nothing else: "B; C"."""
         ends = [0, *(mention.end for mention in mentions)]
         starts = [*(mention.start for mention in mentions), len(self.text)]
-        several = len({mention.value for mention in mentions}) > 1 and all(one.how == "letter" for one in mentions)
+        several = len({mention.value for mention in mentions}) > 1 and all(one.how in DIRECT for one in mentions)
         return several and not any(
             _LONGER.search(self.text, end, start) or MARK.search(self.text, end, start)
             for end, start in zip(ends, starts, strict=True)

@@ -1,6 +1,7 @@
 """Where a text spells out an option: its words in their order, articles aside, the longest option first.
 
-What all options begin with may be left out ("he runs", "he jumps"), and an "it" inside an option may be named.
+What all options begin with may be left out ("he runs", "he jumps"), an "it" inside an option may be named, a number may
+be written either way ("3 men", "three men"), and in an option of several words "opens" may be "is opening".
 
 Example:
     >>> from evaluators.reading.language import languages
@@ -42,6 +43,11 @@ class _Option(NamedTuple):
     letter: str
     short: bool
 
+    @property
+    def forms(self) -> bool:
+        """Whether its words may have another form; a single word is too often said of something else."""
+        return len(self.words) >= _FEWEST
+
 
 class OptionTexts:
     """The options of one question that have a text of their own: a text that two of them share names neither."""
@@ -49,6 +55,13 @@ class OptionTexts:
     def __init__(self, options: Sequence[tuple[str, str]], languages: Sequence[Language] = ()) -> None:
         self._determiners = words_of(languages, "determiners")
         self._objects = words_of(languages, "objects")
+        self._goes_on, self._are = words_of(languages, "progressive"), words_of(languages, "copulas")
+        self._numbers = {
+            word: str(value)
+            for one in languages
+            for value, word in enumerate(str(one.data.get("numerals") or "").split())
+            if value != 1  # "one" is a pronoun, too
+        }
         self._endings = dict(pair.split("/") for pair in sorted(words_of(languages, "endings")))
         self._by_first: dict[str, list[_Option]] = defaultdict(list)
         strings: dict[str, str] = {}
@@ -62,9 +75,9 @@ class OptionTexts:
             if _UNSPACED.search(text):
                 strings[text.strip(" .。")] = letter
             else:
-                self._by_first[key[0]].append(_Option(key, letter, short=False))
+                self._by_first[self._stem(key[0])].append(_Option(key, letter, short=False))
                 if shared and len(key) >= shared + _FEWEST:
-                    self._by_first[key[shared]].append(_Option(key[shared:], letter, short=True))
+                    self._by_first[self._stem(key[shared])].append(_Option(key[shared:], letter, short=True))
         for several in self._by_first.values():
             several.sort(key=lambda option: -len(option.words))
         self._strings = strings
@@ -100,23 +113,41 @@ class OptionTexts:
         return found
 
     def _plain(self, word: str) -> str:
-        """A word in small letters, an adverb as the adjective it is made of."""
+        """A word in small letters, an adverb as the adjective it is made of, a number in digits."""
         small = word.lower()
+        if small in self._numbers:
+            return self._numbers[small]
         end = next((end for end in self._endings if small.endswith(end) and len(small) > len(end)), None)
         return small.removesuffix(end) + self._endings[end] if end else small
 
     def _spelled(self, text: str, words: Sequence[tuple[str, int, int]], at: int) -> Iterator[tuple[_Option, int]]:
         """The options spelled out from the word `at`, each with its last word."""
-        for option in self._by_first.get(words[at][0], ()):
-            last = self._last(text, words, at, option.words)
+        several = self._by_first.get(self._stem(words[at][0]), ())
+        for forms in (False, True):
+            options = [option for option in several if option.forms or not forms]
+            yield from self._written(text, words, at, options, forms)
+
+    def _written(
+        self, text: str, words: Sequence[tuple[str, int, int]], at: int, options: Sequence[_Option], forms: bool
+    ) -> Iterator[tuple[_Option, int]]:
+        """Those of `options` that are spelled out from the word `at`; with `forms`, in another form of their verbs."""
+        for option in options:
+            last = self._last(text, words, at, option.words, forms)
             if last is not None and not (option.short and at and words[at - 1][0] not in grammar_words()):
                 yield option, last
 
-    def _last(self, text: str, words: Sequence[tuple[str, int, int]], at: int, key: Sequence[str]) -> int | None:
+    def _last(
+        self, text: str, words: Sequence[tuple[str, int, int]], at: int, key: Sequence[str], forms: bool
+    ) -> int | None:
         """The last word of `key`, written from the word `at` on; an "it" inside may be up to `_MOST` words."""
         for k, word in enumerate(key):
-            if at < len(words) and words[at][0] == word:
+            if forms and k and at + 1 < len(words) and words[at][0] in self._are and self._same(words[at + 1][0], word):
+                at += 1  # "is opening" for "opens"
+            if at < len(words) and (words[at][0] == word or (forms and self._same(words[at][0], word))):
                 at += 1
+            elif forms and word in self._are and 0 < k < len(key) - 1 and at < len(words):
+                if not self._same(words[at][0], key[k + 1]):
+                    return None  # "opens" for "is opening"
             elif word in self._objects and 0 < k < len(key) - 1:
                 stop = next(
                     (n for n in range(at + 1, min(at + _MOST, len(words) - 1) + 1) if words[n][0] == key[k + 1]), None
@@ -127,3 +158,22 @@ class OptionTexts:
             else:
                 return None
         return at - 1
+
+    def _same(self, word: str, other: str) -> bool:
+        """Whether one word is the other going on: "opening" and "opens"."""
+        goes_on = [self._is_going_on(one) for one in (word, other)]
+        return goes_on[0] != goes_on[1] and self._stem(word) == self._stem(other)
+
+    def _is_going_on(self, word: str) -> bool:
+        return any(word.endswith(end) and len(word) > len(end) + 2 for end in self._goes_on)
+
+    def _stem(self, word: str) -> str:
+        """What the forms of a verb have in common; a word as it is in languages without a progressive form."""
+        if not self._goes_on or len(word) < 3:
+            return word
+        end = next((end for end in self._goes_on if word.endswith(end) and len(word) > len(end) + 2), "")
+        if not end:
+            return word.removesuffix("s").removesuffix("e").removesuffix("i").removesuffix("y") or word
+        stem = word.removesuffix(end)
+        doubled = len(stem) > 2 and stem[-1] == stem[-2] and stem[-1] not in "sl"
+        return (stem[:-1] if doubled else stem.removesuffix("y")) or stem
