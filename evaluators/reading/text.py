@@ -30,7 +30,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
-    r"~~[^~\n]{1,200}~~|<\|[^|<>\n]{1,40}\|>|</?[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
+    r"~~[^~\n]{1,200}~~|<\|[^|<>\n]{1,40}\|>|</?(?!(?:start|begin|end)>)[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
     r"|\\(?:f?boxed|(?:text|math)?(?:bf|rm|it|tt)?)(?=\{)",
     re.IGNORECASE,
 )
