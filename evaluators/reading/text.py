@@ -39,7 +39,9 @@ _BOX = re.compile(r"[\[(]\s?(?:(?P<ticked>[xX✓✔☑])|(?P<crossed>[✗✘])|)
 _WORD = re.compile(r"[^\W_]")
 PLAIN = str.maketrans(
     {
-        **dict.fromkeys('*_`$#{}"“”„«»\\\r\t\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff', " "),
+        **dict.fromkeys(
+            '*_`$#{}"“”„«»\\\r\t\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f\u20e3', " "
+        ),
         **dict.fromkeys("\u2212\u2010\u2011", "-"),
         **dict.fromkeys("➡➔➜➝➞➙⇒⟶⟹➤▶", "→"),
         **{chr(code): plain for code in range(0x1D400, 0x1D800) if len(plain := normalize("NFKC", chr(code))) == 1},
