@@ -45,8 +45,12 @@ class _Words(NamedTuple):
     vague_before: re.Pattern[str]
     vague_after: re.Pattern[str]
     header: re.Pattern[str]
+    footer: re.Pattern[str]
     total: re.Pattern[str]
     bare: re.Pattern[str]
+    row: re.Pattern[str]
+    shape: re.Pattern[str]
+    whole: re.Pattern[str]
     shapes: dict[str, str]
     values: dict[str, int]
 
@@ -62,6 +66,8 @@ def find_counts(text: str, spoken: Sequence[Language], cues: Sequence[Cue]) -> l
     for match in matches:
         if mention := _mention(text, match, words):
             found.append(mention)
+            if match["count"] and mention.value == 0:
+                found += _also_absent(text, mention, words)
             if match["label"]:
                 found += _totals(text, mention, words)
             looks += [(mention, match["look"].strip().lower())] if match["look"] else []
@@ -122,7 +128,19 @@ def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
         )
         return Mention(sum(p or 0 for p in parts) if right else None, start, end, Standing.DECLARED, "sum", shape)
     value = None if _is_vague(text, match.start("stated" if match["stated"] else "apart"), end, words) else parts[0]
-    return Mention(value, start, end, Standing.STATED, "labelled", shape)
+    total = words.whole.search(text, max(0, start - 40), start) is not None
+    return Mention(value, start, end, Standing.DECLARED if total else Standing.STATED, "labelled", shape)
+
+
+def _also_absent(text: str, first: Mention, words: _Words) -> list[Mention]:
+    """The shapes that one "no" is said of besides the first: "no circles, squares or triangles"."""
+    row = words.row.match(text, first.end)
+    if row is None:
+        return []
+    return [
+        Mention(0, *name.span(), Standing.STATED, "labelled", words.shapes[name[0].lower()])
+        for name in words.shape.finditer(text, *row.span())
+    ]
 
 
 def _totals(text: str, label: Mention, words: _Words) -> list[Mention]:
@@ -146,7 +164,8 @@ def _triples(text: str, words: _Words, cues: Sequence[Cue]) -> list[Mention]:
         start, end = run[0][1], run[-1][2]
         values = [_exact(value) for value, _, _ in run]
         order = list(SHAPES)
-        if header := words.header.search(text[max(0, start - _REACH) : start].rstrip("([ ")):
+        header = words.header.search(text[max(0, start - _REACH) : start].rstrip("([ "))
+        if header := header or words.footer.match(text, end):
             order = [words.shapes[name.lower()] for name in header.groups()]
         elif not (
             _alone(text, start, end) or any(0 <= start - at <= 60 and not _WORD.search(text, at, start) for at in told)
@@ -223,6 +242,7 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         any_whole({word for one in spoken for word in str(one.data["times"][name]).split()})
         for name in ("between", "and")
     )
+    totals = any_of(word for one in spoken for word in one.phrases["total"] if " " not in word and "/" not in word)
     stated = rf"{count}(?:\s?\+\s?{count}){{0,12}}"
     return _Words(
         re.compile(
@@ -230,8 +250,8 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
              (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|(?<=[x×])|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
             |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])
                |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])))
-            |(?P<label>{shape})(?:[\s,]{{1,5}}(?:count|number|total))?(?:\s?\([^()\n0-9]{{0,20}}\)(?=\s?[:=]))?
-             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
+            |(?P<label>{shape})'?(?:[\s,:']{{1,6}}(?:count|number|total)'?)?(?:\s?\([^()\n0-9]{{0,20}}\)(?=\s?[:=]))?
+             \s{{0,4}}(?:(?:[:=|(]|>(?=\s?[0-9]{{1,9}}\s?</)|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
                 (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape}(?!\s?[:=]))
              |(?P<apart>[0-9]{{1,9}}|{counted}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
@@ -246,8 +266,10 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
             re.IGNORECASE,
         ),
         re.compile(
-            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=\n]|are|is)\s*$", re.I
+            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=\n]|are|is|appear)\s*$",
+            re.I,
         ),
+        re.compile(rf"\s?[(\[]\s?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\s?[)\]]", re.I),
         re.compile(
             rf"(?P<first>{count})\s(?:in\s(?:total|all)|altogether|overall|en\stotal|insgesamt|au\stotal)"
             rf"|(?:total(?:\sof)?|insgesamt|en\stotal|au\stotal|合計|共|총)\s?[:=]?\s?(?P<last>{count})",
@@ -256,6 +278,11 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         re.compile(
             rf"[\s,:;.–—-]{{0,6}}(?:it's |it is |there are )?(?P<number>{count})(?=\s*(?:[.;\n]|\Z))", re.IGNORECASE
         ),
+        re.compile(
+            rf"(?:,\s{{0,2}}{shape}){{0,2}},?\s(?:or|nor|o|ni|ou|nem|oder|noch)\s{shape}(?!\s?[:=])", re.IGNORECASE
+        ),
+        re.compile(shape, re.IGNORECASE),
+        re.compile(rf"(?<![^\W\d_])(?:{totals})\s(?:number\s)?(?:(?:of|de|der|von)\s)?(?:the\s)?\Z", re.IGNORECASE),
         shapes,
         values,
     )

@@ -29,8 +29,11 @@ _TAG = re.compile(
     r"|(?P<open><answer>|<\|begin_of_box\|>)|(?P<close></answer>|<\|end_of_box\|>)",
     re.IGNORECASE,
 )
+_SAYING = r"(?!(?:start|begin|end|circles?|squares?|triangles?)>)"
+"""Names of tags that say what they enclose: "<start>3.2</start>"."""
 _MARKUP = re.compile(
-    r"~~[^~\n]{1,200}~~|<\|[^|<>\n]{1,40}\|>|</?(?!(?:start|begin|end)>)[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
+    rf"~~[^~\n]{{1,200}}~~|<\|[^|<>\n]{{1,40}}\|>|</?{_SAYING}[a-z][a-z0-9]{{1,15}}>"
+    r"|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
     r"|\\(?:f?boxed|(?:text|math)?(?:bf|rm|it|tt)?)(?=\{)",
     re.IGNORECASE,
 )
