@@ -248,7 +248,9 @@ class _Pairs:
         self.text, self.words = text, words
         self._fill = filling(languages)
         self._cues = sorted((cue.end, cue.kind) for cue in cues if cue.kind != "plain")
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
+        self._starts = {
+            cue.start for cue in cues if cue.kind not in ("part", "total", "other", "naming", "lasting", "revise")
+        }
 
     def link(self, a: _Time, b: _Time) -> str:
         """A "range", a "list" or nothing, ""."""

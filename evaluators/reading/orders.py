@@ -32,7 +32,7 @@ _BEFORE = re.compile(
 )
 _AFTER = re.compile(rf"(?:{_BEFORE.pattern})\s*\Z", re.IGNORECASE)
 _THAN = re.compile(r"\s?(?:の前|の後|より|之前|之后|之後|보다|전에|앞에)")
-_AGAINST = ("reject", "rejected", "suppose", "other", "hedge", "correct")
+_AGAINST = ("reject", "rejected", "suppose", "other", "naming", "hedge", "correct")
 _LISTED = re.compile(
     r"^[ |]{0,8}(?P<place>[0-9]{1,4})(?:st|nd|rd|th)?(?:[.):]|[ ]{0,4}\|)"
     r"[ ]{0,4}(?:(?:in|on|at) )?(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b",
@@ -137,7 +137,9 @@ class _Finder:
     def __init__(self, text: str, words: _Words, n: int, spoken: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.text, self.words, self.n = text, words, n
         self._fill = filling(spoken)
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
+        self._starts = {
+            cue.start for cue in cues if cue.kind not in ("part", "total", "other", "naming", "lasting", "revise")
+        }
         self._either = words_of(spoken, "or")
         self._revised = {cue.end + 1 for cue in cues if cue.kind in ("reject", "but", "correct")}
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "conclude")]
