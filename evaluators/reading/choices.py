@@ -35,7 +35,9 @@ _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_°])(?<![A-Za-z\u00c0-\u024f0-9]'
 _LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)")
+_PAUSE = re.compile(
+    r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|(?<=>)(?=[^\W_]\b)|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)"
+)
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
 _OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
 _HEADING = re.compile(r":\s{1,3}[(\[]?([A-Z])[)\]]?(?=[.,;:\s]|\Z)")
@@ -47,6 +49,11 @@ _LINKED = re.compile(r"\b(?:and|or)\b")
 _NEXT = re.compile(r"\s*+(?:[)\]]\s*+)?([^\W\d_]+)")  # possessive: a long gap is not tried in every way to part it
 _WORD = re.compile(r"[^\W_]")
 _LONGER = re.compile(r"[^\W_]{2}|[^\W_A-Za-z]")
+_EITHER_WORD = re.compile(
+    r"(?<![^\W_])(?:yes|no|sí|ja|nein|oui|non|sim|não|true|false)['\"]?\s?(?:/|(?<=\s)(?:or|o|oder|ou)\b)\s?['\"]?\Z",
+    re.I,
+)
+"""Before the second of "yes or no", which is said whatever follows."""
 _REACH = 60
 
 
@@ -252,7 +259,9 @@ class _Reader:
         if not (self._begins(start) or self._told(start) or self._either.search(self.text, max(0, start - 12), start)):
             return False
         following = _NEXT.match(self.text, end)
-        return self._pauses(end) or (following is not None and following[1].lower() in self._followers)
+        if self._pauses(end) or (following is not None and following[1].lower() in self._followers):
+            return True
+        return _EITHER_WORD.search(self.text, max(0, start - 24), start) is not None
 
     def texts(self) -> list[Mention]:
         """The options in words; a single word only where it is what a clause says, after "is" or last in it."""

@@ -162,8 +162,8 @@ class Discourse:
             return False
         if mention.slot != before.slot:
             return True
-        if before.standing == Standing.REJECTED:
-            return False  # "change A to B"
+        if before.standing == Standing.REJECTED or before.start in self._said:
+            return False  # "change A to B", "A (no), B (yes)"
         by_comma = not _WORD.search(self.text, before.end, mention.start)
         if by_comma and group[0] < group[1] and self._confirmed(mention.end):
             row = self.mentions[group[0] : at]

@@ -26,8 +26,8 @@ from evaluators.reading.text import PLAIN
 
 Kind = Literal[
     "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
-    "consider", "hedge", "suppose", "other", "naming", "ignore", "part", "total", "lasting", "measure", "refuse", "evidence",
-    "revise", "inverted",
+    "consider", "hedge", "suppose", "other", "naming", "ignore", "part", "total", "lasting", "measure", "refuse",
+    "evidence", "revise", "inverted",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]

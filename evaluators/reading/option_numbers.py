@@ -1,9 +1,10 @@
-"""Options that are numbers, "2", "three": what a text counts says which one it is.
+"""Options that are numbers, "2", "three", "50%": what a text counts says which one it is.
 
 Example:
     >>> from evaluators.reading.language import spoken
     >>> text = "In frame 2 there are three dogs."
-    >>> found = counted(text, option_values((("A", "two"), ("B", "three"))), spoken(text), [])
+    >>> values = option_values((("A", "two"), ("B", "three")))
+    >>> found = counted(text, values, spoken(text), []) if values else []
     >>> [(mention.value, text[mention.start : mention.end]) for mention in found]
     [('B', 'three')]
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from evaluators.reading.cues import Cue
 from evaluators.reading.discourse import Mention, Standing
@@ -21,6 +23,7 @@ from evaluators.reading.numbers import find_numbers
 from evaluators.reading.numerals import number
 
 _DIGITS = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?")
+_PERCENT, _LETTERS = re.compile(r"\s?(?:%|per\s?cent\b)", re.IGNORECASE), re.compile(r"[^\W\d_]")
 _SHARE = re.compile(r"\s?(?:%|°|fps\b|frames?\b|/\s?[0-9])", re.IGNORECASE)
 _PLACE = re.compile(
     r"(?:\b(?:scene|shot|second|minute|number|no\.|part|player|person|chapter|row|room|jersey|page)s?\s|[#:@]|[0-9]/)\Z",
@@ -28,24 +31,36 @@ _PLACE = re.compile(
 )
 
 
+class Values(NamedTuple):
+    """Value -> letter of options, and whether they are percentages."""
+
+    letters: Mapping[float, str]
+    shares: bool
+
+
 @lru_cache(maxsize=256)
-def option_values(options: tuple[tuple[str, str], ...]) -> Mapping[float, str]:
-    """Value -> letter, where each option is a number of its own; empty where one is not."""
+def option_values(options: tuple[tuple[str, str], ...]) -> Values | None:
+    """The values of options that are each a number of its own, or each a percentage; None where one is not."""
+    shares = {text.strip(" .").endswith("%") for _, text in options}
     values = {value: letter for letter, text in options if (value := _value(text)) is not None}
-    return values if len(values) == len(options) else {}
+    return Values(values, shares.pop()) if options and len(values) == len(options) and len(shares) == 1 else None
 
 
-def counted(text: str, options: Mapping[float, str], spoken: Sequence[Language], cues: Sequence[Cue]) -> list[Mention]:
+def counted(text: str, options: Values, spoken: Sequence[Language], cues: Sequence[Cue]) -> list[Mention]:
     """The numbers of a text that may count something; one that no option is has no value, so that no other is taken
     for the answer beside it."""
     labels, units = _labels(tuple(spoken)), _units()
+    bare = _LETTERS.search(text) is None
     found = []
     for mention in find_numbers(text, spoken, cues):
         start, end = mention.start, mention.end
-        if units.match(text, end) or _PLACE.search(text, max(0, start - 16), start):
+        if options.shares:
+            if not (bare or _PERCENT.match(text, end)):
+                continue
+        elif units.match(text, end) or _PLACE.search(text, max(0, start - 16), start):
             continue
-        letter = None if mention.value is None else options.get(mention.value)
-        if labels.search(text, max(0, start - 16), start) and letter != _placed(options, mention.value):
+        letter = None if mention.value is None else options.letters.get(mention.value)
+        if labels.search(text, max(0, start - 16), start) and letter != _placed(options.letters, mention.value):
             letter = None  # "option 3": the third, or the one that says 3
         sure = mention.standing == Standing.DECLARED  # "2 + 2 = 4"
         found.append(Mention(letter, start, end, Standing.DECLARED if sure else Standing.TEXT, "number"))
@@ -53,7 +68,7 @@ def counted(text: str, options: Mapping[float, str], spoken: Sequence[Language],
 
 
 def _value(text: str) -> float | None:
-    plain = text.strip(" .")
+    plain = text.strip(" .").removesuffix("%").strip()
     if _DIGITS.fullmatch(plain):
         return float(plain)
     value = number(plain.lower())

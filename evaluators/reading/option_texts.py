@@ -22,8 +22,11 @@ from evaluators.reading.language import HAN, HANGUL, KANA, Language, grammar_wor
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]{1,2}(?![^\W_]))?")
 _PAUSE = re.compile(r"[^\w\s'’-]")
+_STOP = re.compile(r"[.:)]")
+_JOINED = re.compile(r"[^\W_]+-[^\W_]+(?![\w-])")
 _FEWEST, _MOST = 2, 3
-"""The fewest words left where the options' common beginning is left out, the most that stand for an "it"."""
+"""The fewest words left where the options' common beginning is left out in a sentence, the most that stand for an "it".
+"""
 _UNSPACED = re.compile(f"[{HAN}{KANA}{HANGUL}]")
 
 
@@ -53,7 +56,8 @@ class OptionTexts:
     """The options of one question that have a text of their own: a text that two of them share names neither."""
 
     def __init__(self, options: Sequence[tuple[str, str]], languages: Sequence[Language] = ()) -> None:
-        self._determiners = words_of(languages, "determiners")
+        self._determiners = self._articles = words_of(languages, "determiners")
+        self._prefixes = words_of(languages, "prefixes")
         self._objects = words_of(languages, "objects")
         self._goes_on, self._are = words_of(languages, "progressive"), words_of(languages, "copulas")
         self._numbers = {
@@ -65,6 +69,10 @@ class OptionTexts:
         self._endings = dict(pair.split("/") for pair in sorted(words_of(languages, "endings")))
         self._by_first: dict[str, list[_Option]] = defaultdict(list)
         strings: dict[str, str] = {}
+        if len({self._key(text) for _, text in options}) < len({text.strip(" .。").casefold() for _, text in options}):
+            self._determiners = frozenset()  # "A-B-C" against "B-A-C": here an "a" says something
+        joined = [match[0].lower() for _, text in options for match in _JOINED.finditer(text)]
+        self._parts = {word.replace("-", ""): tuple(word.split("-")) for word in joined}
         keys = [(self._key(text), letter, text) for letter, text in options]
         often = Counter(key for key, _, _ in keys)
         columns = zip(*(key for key, _, _ in keys), strict=False)
@@ -76,17 +84,18 @@ class OptionTexts:
                 strings[text.strip(" .。")] = letter
             else:
                 self._by_first[self._stem(key[0])].append(_Option(key, letter, short=False))
-                if shared and len(key) >= shared + _FEWEST:
+                if shared and len(key) > shared:
                     self._by_first[self._stem(key[shared])].append(_Option(key[shared:], letter, short=True))
         for several in self._by_first.values():
             several.sort(key=lambda option: -len(option.words))
         self._strings = strings
+        self._known = {word for key, _, _ in keys for word in key}
         longest_first = sorted(strings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if strings else None
 
     def only_determiners(self, text: str) -> bool:
         """Whether a text holds no other words than articles and the like."""
-        return all(word[0].lower() in self._determiners for word in _WORD.finditer(text))
+        return all(word[0].lower() in self._articles for word in _WORD.finditer(text))
 
     def _key(self, text: str) -> tuple[str, ...]:
         words = tuple(self._plain(word[0]) for word in _WORD.finditer(text))
@@ -97,8 +106,7 @@ class OptionTexts:
         stop = len(text) if end is None else end
         found = []
         if self._by_first:
-            words = [(self._plain(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
-            words = [word for word in words if word[0] not in self._determiners]
+            words = self._words(text, start, stop)
             at = 0
             while at < len(words):
                 option, last = next(self._spelled(text, words, at), (None, at))
@@ -111,6 +119,20 @@ class OptionTexts:
             ]
             found.sort(key=lambda one: one.start)
         return found
+
+    def _words(self, text: str, start: int, stop: int) -> list[tuple[str, int, int]]:
+        """The words of a text that are no articles; "counter-clockwise" written as the options write it."""
+        words: list[tuple[str, int, int]] = []
+        for match in _WORD.finditer(text, start, stop):
+            word, begin, end = self._plain(match[0]), match.start(), match.end()
+            last = words[-1] if words else ("", -1, -1)
+            if text[last[2] : begin] == "-" and last[0] + word in self._known:
+                words[-1] = (last[0] + word, last[1], end)
+            elif word in self._parts and word not in self._known:
+                words += [(self._plain(part), begin, end) for part in self._parts[word]]
+            elif word not in self._determiners:
+                words.append((word, begin, end))
+        return words
 
     def _plain(self, word: str) -> str:
         """A word in small letters, an adverb as the adjective it is made of, a number in digits."""
@@ -133,7 +155,10 @@ class OptionTexts:
         """Those of `options` that are spelled out from the word `at`; with `forms`, in another form of their verbs."""
         for option in options:
             last = self._last(text, words, at, option.words, forms)
-            if last is not None and not (option.short and at and words[at - 1][0] not in grammar_words()):
+            if last is None or (at and words[at - 1][0] in self._prefixes):
+                continue  # "counter-clockwise" is not "clockwise"
+            lone = option.short and not option.forms
+            if not (option.short and at and words[at - 1][0] not in grammar_words()) and not (lone and len(words) > 1):
                 yield option, last
 
     def _last(
@@ -141,6 +166,8 @@ class OptionTexts:
     ) -> int | None:
         """The last word of `key`, written from the word `at` on; an "it" inside may be up to `_MOST` words."""
         for k, word in enumerate(key):
+            if k and len(word) == 1 and at < len(words) and _STOP.search(text, words[at - 1][2], words[at][1]):
+                return None  # "A. C-B-A" is not "A-C-B"
             if forms and k and at + 1 < len(words) and words[at][0] in self._are and self._same(words[at + 1][0], word):
                 at += 1  # "is opening" for "opens"
             if at < len(words) and (words[at][0] == word or (forms and self._same(words[at][0], word))):
