@@ -23,7 +23,7 @@ from itertools import pairwise
 from evaluators.reading.cues import MARK, Cue
 from evaluators.reading.discourse import DIRECT, Mention, Standing
 from evaluators.reading.joining import filling, linking
-from evaluators.reading.language import Language, any_of, words_of
+from evaluators.reading.language import ALPHABETS, Language, any_of, words_of
 from evaluators.reading.narration import agreeing, narrated
 from evaluators.reading.option_numbers import counted, option_values
 from evaluators.reading.option_places import are_numbers, find_places
@@ -32,7 +32,7 @@ from evaluators.reading.revisions import putting_into
 from evaluators.reading.shares import weighed
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_°])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)(?<![Nn]/)"
-_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'(?![dt][iı]r\b)[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
 _PAUSE = re.compile(
@@ -338,8 +338,8 @@ def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Languag
 @lru_cache(maxsize=256)
 def _whole_words(forms: tuple[str, ...]) -> re.Pattern[str]:
     """Any of the forms; one in Latin letters not within a longer word."""
-    latin = any_of(form for form in forms if form.isascii() or form[0] < "\u0300")
-    others = any_of(form for form in forms if not (form.isascii() or form[0] < "\u0300"))
+    latin = any_of(form for form in forms if form[0] < ALPHABETS)
+    others = any_of(form for form in forms if form[0] >= ALPHABETS)
     return re.compile(rf"(?<![^\W_])(?:{latin})(?![^\W_]|'[^\W_])|{others}", re.IGNORECASE)
 
 

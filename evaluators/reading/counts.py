@@ -222,7 +222,7 @@ def _exact(value: int | None) -> int | None:
 @cache
 def _words(spoken: tuple[Language, ...]) -> _Words:
     shapes = {
-        word.lower(): shape
+        word.lower().replace("_", " "): shape
         for one in languages()
         for shape in SHAPES
         for word in str(one.data["shapes"][shape]).split()

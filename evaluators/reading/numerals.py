@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from evaluators.reading.language import any_of, languages
+from evaluators.reading.language import ALPHABETS, any_of, languages
 
 _JOIN = r"(?:-(?:et-)?|\s(?:(?:y|e|et)\s)?)"
 """What joins the tens and the ones: "thirty-five", "treinta y cinco"."""
@@ -24,7 +24,7 @@ def number(word: str) -> int | None:
     said = word.lower()
     if (value := _words("numerals").get(said)) is not None:
         return value
-    tens = re.match(rf"({any_of(_tens())})(?:{_JOIN}(?=[^\W\d_])|\Z)", said)
+    tens = _begun().match(said)
     if tens is None:
         return _cjk(word)
     ones = _words("numerals").get(said[tens.end() :], 0)
@@ -40,14 +40,20 @@ def ordinal(word: str) -> int | None:
 def words_pattern(names: str) -> str:
     """A pattern of every word for a number in the lists `names` ("numerals", "numerals ordinals")."""
     words = {word for name in names.split() for word in _words(name)}
-    latin = sorted((word for word in words if word[0] < "\u0370"), key=len, reverse=True)
+    latin = sorted((word for word in words if word[0] < ALPHABETS), key=len, reverse=True)
     single = "|".join(map(re.escape, latin))
-    ones = any_of(word for word, value in _words("numerals").items() if 0 < value < 10 and word[0] < "\u0370")
+    ones = any_of(word for word, value in _words("numerals").items() if 0 < value < 10 and word[0] < ALPHABETS)
     compound = rf"(?:{any_of(_tens())})(?:{_JOIN}(?:{ones})(?![^\W_]))?"
     alone = r"(?<![^\W_])(?<![^\W\d_]-)"  # of a compound of more words no part is a number
     return (
         rf"(?:{alone}(?:{compound}|{single})(?![^\W_])(?!-(?:{ones}|{any_of(_tens())}))|[{_CJK_DIGITS}两兩十]{{1,3}})"
     )
+
+
+@cache
+def _begun() -> re.Pattern[str]:
+    """The tens that a number in words begins with."""
+    return re.compile(rf"({any_of(_tens())})(?:{_JOIN}(?=[^\W\d_])|\Z)")
 
 
 @cache

@@ -53,7 +53,9 @@ PLAIN = str.maketrans(
         **{chr(0x24D0 + k): chr(ord("a") + k) for k in range(26)},
         **{chr(0x2460 + k): chr(ord("1") + k) for k in range(9)},  # circled digits
         **dict.fromkeys("「」『』《》", " "),
-        **dict.fromkeys("、・", ","),
+        **dict.fromkeys("、・،", ","),
+        **dict(zip("؛؟।", ";?.", strict=True)),
+        **{chr(zero + k): str(k) for zero in (0x660, 0x6F0, 0x966, 0xE50) for k in range(10)},  # other scripts' digits
         **dict(zip("’‘【】〈〉", "''[]<>", strict=True)),
     }
 )
