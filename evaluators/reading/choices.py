@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -231,28 +232,13 @@ class _Reader:
     def words(self) -> list[Mention]:
         """Yes and no, where the question asks for them."""
         found = []
-        for letter, forms in self._spoken_letters():
+        for letter, forms in _spoken_letters(self.choices.letters, self.choices.options, self.languages):
             for match in _whole_words(forms).finditer(self.text):
                 start, end = match.span()
                 if self._is_said(start, end) and not any(a <= start < b for a, b in self._ignored):
                     standing = Standing.LEADING if self._leads(start) else Standing.STATED
                     found.append(Mention(letter, start, end, standing, "word"))
         return found
-
-    def _spoken_letters(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The letters that are words, or whose option is "yes" or "no", with the words that say it."""
-        named = [(letter, letter) for letter in self.choices.letters if len(letter) > 1]
-        named += [(letter, text) for letter, text in self.choices.options if _plain(text) in _YES_NO]
-        return [
-            (
-                letter,
-                tuple(sorted({text} | (self._yes_or_no(_plain(text)) if _plain(text) in _YES_NO else set()))),
-            )
-            for letter, text in dict.fromkeys(named)
-        ]
-
-    def _yes_or_no(self, name: str) -> set[str]:
-        return {word.replace("_", " ") for word in words_of(self.languages, name)}
 
     def _is_said(self, start: int, end: int) -> bool:
         """Whether a word is the answer and not a part of what is said: "No, he left", not "no one left"."""
@@ -268,7 +254,7 @@ class _Reader:
         if values := option_values(self.choices.options):
             return counted(self.text, values, self.languages, self._cues)
         found = []
-        spoken = {letter for letter, _ in self._spoken_letters()}
+        spoken = {x for x, _ in _spoken_letters(self.choices.letters, self.choices.options, self.languages)}
         carried = _carriers(self.languages)
         for option in self._spelled:
             if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
@@ -328,6 +314,30 @@ _YES_NO = ("yes", "no")
 
 def _plain(text: str) -> str:
     return text.casefold().strip(" .")
+
+
+@lru_cache(maxsize=256)
+def _spoken_letters(
+    letters: tuple[str, ...], options: tuple[tuple[str, str], ...], languages: tuple[Language, ...]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The letters that are words, or whose option is the one "yes" or "no", with the words that say it."""
+    named = dict.fromkeys((letter, letter) for letter in letters if len(letter) > 1)
+    kinds = {(letter, text): _yes_or_no(text, languages) for letter, text in (*named, *options)}
+    often = Counter(kind for (letter, text), kind in kinds.items() if letter != text)
+    found = []
+    for (letter, text), kind in kinds.items():
+        words: set[str] = set()
+        if kind and (letter == text or often[kind] == 1):
+            words = {word.replace("_", " ") for word in words_of(languages, kind)}
+        if words or (letter, text) in named:
+            found.append((letter, tuple(sorted({text.strip(" ."), *words}))))
+    return found
+
+
+def _yes_or_no(text: str, languages: Sequence[Language]) -> str:
+    """Whether a text is a "yes" or a "no", in one of the languages; "" for neither."""
+    plain = _plain(text)
+    return plain if plain in _YES_NO else next((k for k in _YES_NO if plain in words_of(languages, k)), "")
 
 
 @lru_cache(maxsize=256)

@@ -57,6 +57,8 @@ _BROKEN_DOWN = re.compile(r"[^\S\n]{0,2}(?:[^\W\d_]{2,20}[^\S\n]){0,2}[^\S\n]?(?
 _SECOND_ITEM = re.compile(r"^\s*2[.):]", re.MULTILINE)
 _ARTICLES = frozenset({"one", "uno", "una", "ein", "eine", "un", "une"})
 """Words for 1 that are articles and pronouns, too."""
+_ONE_WORD = re.compile(r"一[共起样樣些直下般定致旦边邊时時切]|[第唯之统統]一")
+"""Words that 一 is a part of."""
 _COUNTED = re.compile(
     r"[^\S\n](?!(?:of|on|in|at|by|to|is|that|who|which|with|near|can|could|has|would)\b)[^\W\d_]{2}", re.I
 )
@@ -104,6 +106,8 @@ def _mention(text: str, match: re.Match[str], comma: bool) -> Mention | None:
     unsure = comma and _THOUSANDS.fullmatch(match[0]) is not None
     if unsure or _BOUND.search(before) or _GOES_ON.match(text, match.end()):
         return Mention(None, *match.span(), Standing.STATED, "bound")
+    if match[0] == "一" and _ONE_WORD.search(text, max(0, match.start() - 1), match.end() + 1):
+        return None
     if match["digits"]:
         value = float(match[0].replace(",", "." if comma else ""))
         result = text[: match.start()].rstrip().endswith("=")
