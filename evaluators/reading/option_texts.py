@@ -40,16 +40,18 @@ class Found(NamedTuple):
 
 
 class _Option(NamedTuple):
-    """The words by which an option is found; `short` where what all options begin with is left out."""
+    """The words by which an option is found; `short` where what all options begin with is left out, `named` where that
+    is an "it", for which a text may say what it is."""
 
     words: tuple[str, ...]
     letter: str
     short: bool
+    named: bool = False
 
     @property
     def forms(self) -> bool:
         """Whether its words may have another form; a single word is too often said of something else."""
-        return len(self.words) >= _FEWEST
+        return len(self.words) >= _FEWEST or self.named
 
 
 class OptionTexts:
@@ -85,7 +87,9 @@ class OptionTexts:
             else:
                 self._by_first[self._stem(key[0])].append(_Option(key, letter, short=False))
                 if shared and len(key) > shared:
-                    self._by_first[self._stem(key[shared])].append(_Option(key[shared:], letter, short=True))
+                    named = shared == 1 and key[0] in words_of(languages, "subjects")
+                    short = _Option(key[shared:], letter, short=True, named=named)
+                    self._by_first[self._stem(key[shared])].append(short)
         for several in self._by_first.values():
             several.sort(key=lambda option: -len(option.words))
         self._strings = strings
@@ -157,8 +161,8 @@ class OptionTexts:
             last = self._last(text, words, at, option.words, forms)
             if last is None or (at and words[at - 1][0] in self._prefixes):
                 continue  # "counter-clockwise" is not "clockwise"
-            lone = option.short and not option.forms
-            if not (option.short and at and words[at - 1][0] not in grammar_words()) and not (lone and len(words) > 1):
+            begun = not at or words[at - 1][0] in grammar_words()
+            if option.named or not option.short or (begun and (option.forms or len(words) == 1)):
                 yield option, last
 
     def _last(

@@ -40,6 +40,13 @@ _MARKUP = re.compile(
 _ARROW = re.compile(r"\\(?:long)?(?:rightarrow|to)\b")
 _BOX = re.compile(r"[\[(]\s?(?:(?P<ticked>[xX✓✔☑])|(?P<crossed>[✗✘])|)\s?[\])]")
 _WORD = re.compile(r"[^\W_]")
+_TURN_ENDS = re.compile(
+    r"<\|(?:endoftext|im_end|eot_id|end_of_sentence|end)\|>|</s>|<eos>"
+    r"|\n\s{0,20}(?:(?:next\s)?question|human|user|q)\s?[0-9]{0,3}\s?:",
+    re.IGNORECASE,
+)
+_ANSWERED = 80
+"""Characters of an answer after which a next question is the model's own."""
 PLAIN = str.maketrans(
     {
         **dict.fromkeys(
@@ -77,7 +84,7 @@ class Ready:
 
 def prepare(response: str) -> Ready:
     """The response without its thinking and markup, cut to its beginning and end, and its last filled answer tag."""
-    shown = _hide_thinking(response)
+    shown = _own_turn(_hide_thinking(response))
     offset = max(0, len(shown) - HEAD - TAIL - 1)
     if offset:
         shown = shown[:HEAD] + "\n" + shown[HEAD + 1 + offset :]
@@ -88,6 +95,17 @@ def prepare(response: str) -> Ready:
         if _WORD.search(clean, start, end):
             return Ready(" " * start + clean[start:end], (start, end), offset, HEAD)
     return Ready(_blank(clean, tags), None, offset, HEAD)
+
+
+def _own_turn(text: str) -> str:
+    """Blanks the turns that a model made up after its own: what follows the end of its text, or a next question after a
+    short answer."""
+    said = _WORD.search(text)
+    begin = max(said.start() if said else len(text), text.lower().rfind("assistant"))
+    for end in _TURN_ENDS.finditer(text, begin):
+        if end[0][0] == "<" or end.start() - begin <= _ANSWERED:
+            return text[: end.start()] + "\n" + " " * (len(text) - end.start() - 1)
+    return text
 
 
 def _boxes(text: str) -> str:
