@@ -219,18 +219,27 @@ def _exact(value: int | None) -> int | None:
     return value if value is not None and value <= MAX_COUNT else None
 
 
-@cache
-def _words(spoken: tuple[Language, ...]) -> _Words:
-    shapes = {
+def _shapes() -> dict[str, str]:
+    """Word -> shape, of all languages."""
+    return {
         word.lower().replace("_", " "): shape
         for one in languages()
         for shape in SHAPES
         for word in str(one.data["shapes"][shape]).split()
     }
+
+
+def _values(spoken: Sequence[Language]) -> dict[str, int]:
+    """Word -> the count that it says beside the numerals: "no", "a dozen"."""
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
     values |= dict.fromkeys(words_of(spoken, "dozens"), 12)
     values |= {form: count for one in spoken for form, count in one.ranks("counted").items()}
-    values = {word.replace("_", " "): value for word, value in values.items()}
+    return {word.replace("_", " "): value for word, value in values.items()}
+
+
+@cache
+def _words(spoken: tuple[Language, ...]) -> _Words:
+    shapes, values = _shapes(), _values(spoken)
     counted = any_of(word.replace("_", " ") for one in spoken if not one.starts for word in one.ranks("counted"))
     absent = any_of(word.replace("_", " ") for word in words_of(spoken, "absent"))
     count = rf"(?:[0-9]{{1,9}}|{any_whole(values)}|{words_pattern('numerals')})"

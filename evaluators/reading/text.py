@@ -45,8 +45,8 @@ _TURN_ENDS = re.compile(
     r"|\n\s{0,20}(?:(?:next\s)?question|human|user|q)\s?[0-9]{0,3}\s?:",
     re.IGNORECASE,
 )
-_ANSWERED = 80
-"""Characters of an answer after which a next question is the model's own."""
+_ANSWERED = 8
+"""Characters of a bare answer, after which a next question is the model's own."""
 PLAIN = str.maketrans(
     {
         **dict.fromkeys(
@@ -99,7 +99,7 @@ def prepare(response: str) -> Ready:
 
 def _own_turn(text: str) -> str:
     """Blanks the turns that a model made up after its own: what follows the end of its text, or a next question after a
-    short answer."""
+    bare answer."""
     said = _WORD.search(text)
     begin = max(said.start() if said else len(text), text.lower().rfind("assistant"))
     for end in _TURN_ENDS.finditer(text, begin):
