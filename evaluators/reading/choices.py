@@ -37,7 +37,7 @@ _LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'(?![dt][iı]r\b)[A-Za-z]|-[a-z]|
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
 _PAUSE = re.compile(
-    r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|(?<=>)(?=[^\W_]\b)|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)"
+    r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|(?<=>)(?=[^\W_]\b)|\+\s?(?=[^\W_]\b)|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)"
 )
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
 _OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
@@ -122,7 +122,10 @@ class _Reader:
             told = self._told(start) in (*_ANNOUNCING, "conclude") or self._leads(start)
             if place <= len(letters) and (told or self.text[end - 1] not in "번番个個"):
                 standing = Standing.STATED if told or self._pauses(end) else Standing.RESTATED
-                found.append(Mention(letters[place - 1 if place > 0 else place], start, end, standing, "letter"))
+                letter = letters[place - 1 if place > 0 else place]
+                label = self._labelled(end)
+                value = letter if label is None or label[0] == letter else None  # "option 3" with the text of another
+                found.append(Mention(value, start, end, standing, "letter"))
         return found
 
     def letters(self) -> list[Mention]:

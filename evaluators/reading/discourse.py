@@ -202,7 +202,9 @@ class Discourse:
         left, right = self._around(first, last, begin, stop)
         found = [_BEFORE[cue.kind] for cue in left if cue.kind in _BEFORE]
         found += [Standing.OTHER for cue in left if cue.kind == "naming" and self._names(cue.end, one)]
-        found += [_AFTER[cue.kind] for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
+        after = [cue for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
+        told = other.how == "word" and other.standing == Standing.LEADING  # "no he is not"
+        found += [_AFTER[cue.kind] for cue in after if not told or self._is_direct(other.end, cue.start)]
         if any(cue.kind == "except" for cue in (*left, *self._postponed(right, other.end))):
             beyond = self._cues(other.end, min([stop, *(m.start for m in self.mentions[last + 1 : last + 2])]))
             rejected = Standing.REJECTED in found or any(cue.kind in ("reject", "rejected") for cue in beyond)
