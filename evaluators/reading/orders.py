@@ -38,7 +38,7 @@ _LISTED = re.compile(
     r"[ ]{0,4}(?:(?:in|on|at) )?(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b",
     re.I | re.M,
 )
-_PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
+_PLACED = re.compile(r"(?<![\w.:])([0-9]{1,4})(?:[.:)](?![0-9])|st\b|nd\b|rd\b|th\b)")
 _DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
 _SEPARATED = re.compile(r"[\s,;.。|]*(?:(?:and|y|und|et)\s)?")
 _SAID = re.compile(r"\s{0,2}(?:[?.;:!\n]|,\s)")
@@ -104,7 +104,7 @@ class _Words(NamedTuple):
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
             frozenset().union(*(_nouns(one) for one in spoken)),
             re.compile(
-                rf"(?:(?P<rank>{any_whole(ranks)})|(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}}))\s?(?:(?P<sign>[:=→]|->)|(?:{copulas})(?=\s))\s?"
+                rf"(?:(?:(?P<rank>{any_whole(ranks)})|(?<![\w.:])(?P<nth>[0-9]{{1,2}})(?:st|nd|rd|th))(?:\s(?:{clips}))?|(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}}))\s?(?:(?P<sign>[:=→]|->)|(?:{copulas})(?=\s))\s?"
                 rf"(?:(?:{clips})\s?)?(?P<number>[0-9]{{1,4}})(?![\w:%]|\.[0-9])",
                 re.IGNORECASE,
             ),
@@ -263,7 +263,7 @@ class _Finder:
         """The clip of every place: "position 1: 2, position 2: 3, position 3: 1"."""
         matches = list(islice(self.words.slotted.finditer(self.text), self.n + 1))
         places = [self._slot(match) for match in matches]
-        named = [match["slot"] is not None or match["rank"] is not None for match in matches]
+        named = [any(match[name] is not None for name in ("slot", "rank", "nth")) for match in matches]
         if sorted(places) != list(range(1, self.n + 1)) or not (all(named) or (not any(named) and self.n > 2)):
             return []
         if not all(named) and (places != sorted(places) or not all(match["sign"] in (":", "=") for match in matches)):
@@ -276,7 +276,8 @@ class _Finder:
         return [Mention(order, *span, Standing.STATED, "list")] if order else []
 
     def _slot(self, match: re.Match[str]) -> int:
-        return int(match["place"]) if match["place"] else self.words.ranks[match["rank"].lower()]
+        place = match["place"] or match["nth"]
+        return int(place) if place else self.words.ranks[match["rank"].lower()]
 
     def told(self, numbers: Sequence[_Number]) -> list[Mention]:
         """n clips, each but the first begun with "then" or its like, whatever is told of each."""
