@@ -223,12 +223,11 @@ class _Reader:
         stop = min(len(self.text), at + 400) if stop < 0 else stop
         k = bisect_left(self._spelled, at, key=lambda option: option.start)
         first = self._spelled[k] if k < len(self._spelled) else None
-        if (
-            first is None
-            or first.end > stop
-            or MARK.search(self.text, at, first.start)
-            or not self._texts.only_determiners(self.text[at : first.start])
-        ):
+        if first is None or first.end > stop or MARK.search(self.text, at, first.start):
+            return None
+        between = self.text[at : first.start]
+        said = self._texts.only_subject(between) and _STOP.match(self.text, first.end)  # "D. He sings." to the end
+        if not (said or self._texts.only_determiners(between)):
             return None
         return first.letter, first.end
 

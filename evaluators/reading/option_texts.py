@@ -59,7 +59,7 @@ class OptionTexts:
 
     def __init__(self, options: Sequence[tuple[str, str]], languages: Sequence[Language] = ()) -> None:
         self._determiners = self._articles = words_of(languages, "determiners")
-        self._prefixes = words_of(languages, "prefixes")
+        self._prefixes, self._subjects = words_of(languages, "prefixes"), words_of(languages, "subjects")
         self._objects = words_of(languages, "objects")
         self._goes_on, self._are = words_of(languages, "progressive"), words_of(languages, "copulas")
         self._numbers = {
@@ -87,7 +87,7 @@ class OptionTexts:
             else:
                 self._by_first[self._stem(key[0])].append(_Option(key, letter, short=False))
                 if shared and len(key) > shared:
-                    named = shared == 1 and key[0] in words_of(languages, "subjects")
+                    named = shared == 1 and key[0] in self._subjects
                     short = _Option(key[shared:], letter, short=True, named=named)
                     self._by_first[self._stem(key[shared])].append(short)
         for several in self._by_first.values():
@@ -100,6 +100,11 @@ class OptionTexts:
     def only_determiners(self, text: str) -> bool:
         """Whether a text holds no other words than articles and the like."""
         return all(word[0].lower() in self._articles for word in _WORD.finditer(text))
+
+    def only_subject(self, text: str) -> bool:
+        """Whether a text holds no other words than articles and "he is" and the like."""
+        known = self._articles | self._subjects | self._are
+        return all(word[0].lower().split("'")[0] in known for word in _WORD.finditer(text))
 
     def _key(self, text: str) -> tuple[str, ...]:
         words = tuple(self._plain(word[0]) for word in _WORD.finditer(text))
