@@ -24,7 +24,7 @@ from evaluators.reading.read import read
 
 MOST_TRIVIAL = 5
 _LETTERED = re.compile(r"\s*[(\[]?([A-Za-z0-9])[)\].:]\s+(.*)", re.DOTALL)
-_BARE = re.compile(r"\s*[(\[]?[A-Za-z0-9][)\].]?\s*")
+_BARE = re.compile(r"\s*[(\[]?[A-Za-z][)\].]?\s*")
 _LONG = re.compile(r"\b(?!(?:the|an)\b)[^\W_]{2}", re.IGNORECASE)
 _NAMED = re.compile(r"[A-Za-z0-9]+")
 

@@ -15,26 +15,30 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
 
 from evaluators.reading.cues import MARK, Cue
-from evaluators.reading.discourse import Mention, Standing
+from evaluators.reading.discourse import DIRECT, Mention, Standing
 from evaluators.reading.joining import filling, linking
-from evaluators.reading.language import Language, any_of, words_of
+from evaluators.reading.language import ALPHABETS, Language, any_of, words_of
 from evaluators.reading.narration import agreeing, narrated
+from evaluators.reading.option_numbers import counted, option_values
 from evaluators.reading.option_places import are_numbers, find_places
 from evaluators.reading.option_texts import OptionTexts
 from evaluators.reading.revisions import putting_into
 from evaluators.reading.shares import weighed
 
 _LETTER_BEFORE = r"(?<![A-Za-z\u00c0-\u024f0-9_°])(?<![A-Za-z\u00c0-\u024f0-9]')(?<![A-Za-z0-9]\.)(?<![\w]-)(?<![Nn]/)"
-_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
+_LETTER_AFTER = r"(?![A-Za-z\u00c0-\u024f0-9_]|'(?![dt][iı]r\b)[A-Za-z]|-[a-z]|\.[A-Za-z0-9](?![A-Za-z0-9]))"
 _BRACKETS = {"(": ")", "[": "]", "<": ">"}
 _CLAUSE_BEGINS = frozenset(".,;:!?\n(—–…。|>=-/[<~+✓✔☑✅✗✘✕✖❌❎")
-_PAUSE = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)")
+_PAUSE = re.compile(
+    r"\s*(?:[)\]>'|]\s*)*(?:(?<=[)\]])|(?<=>)(?=[^\W_]\b)|\+\s?(?=[^\W_]\b)|[.,:;!?…。|/&=]|\s\(|\n|\Z|[-–—]{1,3}(?:\s|\Z)|[–—]|->|→)"
+)
 _STOP = re.compile(r"\s*(?:[)\]>'|]\s*)*(?:[.:!?…。]|\n|\Z)")
 _OWN_LABEL = re.compile(r"(?<![^\W_])([A-Z])[.):]\s{1,3}(?:an?\s|the\s)?\Z")
 _HEADING = re.compile(r":\s{1,3}[(\[]?([A-Z])[)\]]?(?=[.,;:\s]|\Z)")
@@ -46,6 +50,11 @@ _LINKED = re.compile(r"\b(?:and|or)\b")
 _NEXT = re.compile(r"\s*+(?:[)\]]\s*+)?([^\W\d_]+)")  # possessive: a long gap is not tried in every way to part it
 _WORD = re.compile(r"[^\W_]")
 _LONGER = re.compile(r"[^\W_]{2}|[^\W_A-Za-z]")
+_EITHER_WORD = re.compile(
+    r"(?<![^\W_])(?:yes|no|sí|ja|nein|oui|non|sim|não|true|false)['\"]?\s?(?:/|(?<=\s)(?:or|o|oder|ou)\b)\s?['\"]?\Z",
+    re.I,
+)
+"""Before the second of "yes or no", which is said whatever follows."""
 _REACH = 60
 
 
@@ -77,7 +86,7 @@ class _Reader:
     """One pass over one text."""
 
     def __init__(self, choices: Choices, text: str, languages: tuple[Language, ...], cues: Sequence[Cue]) -> None:
-        self.choices, self.text, self.languages = choices, text, languages
+        self.choices, self.text, self.languages, self._cues = choices, text, languages, cues
         self._fill, self._into = filling(languages), putting_into(languages)
         revises = any(cue.kind == "revise" for cue in cues)
         self._joins = (linking(languages), self._into) if revises else (linking(languages),)
@@ -113,7 +122,10 @@ class _Reader:
             told = self._told(start) in (*_ANNOUNCING, "conclude") or self._leads(start)
             if place <= len(letters) and (told or self.text[end - 1] not in "번番个個"):
                 standing = Standing.STATED if told or self._pauses(end) else Standing.RESTATED
-                found.append(Mention(letters[place - 1 if place > 0 else place], start, end, standing, "letter"))
+                letter = letters[place - 1 if place > 0 else place]
+                label = self._labelled(end)
+                value = letter if label is None or label[0] == letter else None  # "option 3" with the text of another
+                found.append(Mention(value, start, end, standing, "letter"))
         return found
 
     def letters(self) -> list[Mention]:
@@ -135,7 +147,7 @@ class _Reader:
         if written != letter:  # "b": only alone, or where a letter is announced
             announced = named or bracketed or told in _ANNOUNCING
             sure = (self._leads(start) and not _WORD.search(text, end, end + 400)) or (
-                announced and _STOP.match(text, end)
+                announced and (_STOP.match(text, end) or self._is_judged(end))
             )
             return Mention(letter, start, end, Standing.STATED, "letter") if sure else None
         revised = told == "revise" and self._into.match(text, end) is not None
@@ -173,6 +185,11 @@ class _Reader:
         following = _GAP.match(self.text, end)
         return following is not None and following.end() in self._cue_starts
 
+    def _is_judged(self, end: int) -> bool:
+        """Whether a verdict follows: "option b is correct"."""
+        following = _GAP.match(self.text, end)
+        return following is not None and following.end() in self._verdicts
+
     def _judged(self, start: int, end: int) -> bool:
         """Whether a verdict is written onto a letter, as languages without spaces do, and no comparison: "比A更好"."""
         onto = bool(self._tails) and end in self._verdicts and not self.text[end : end + 1].isascii()
@@ -206,19 +223,18 @@ class _Reader:
         stop = min(len(self.text), at + 400) if stop < 0 else stop
         k = bisect_left(self._spelled, at, key=lambda option: option.start)
         first = self._spelled[k] if k < len(self._spelled) else None
-        if (
-            first is None
-            or first.end > stop
-            or MARK.search(self.text, at, first.start)
-            or not self._texts.only_determiners(self.text[at : first.start])
-        ):
+        if first is None or first.end > stop or MARK.search(self.text, at, first.start):
+            return None
+        between = self.text[at : first.start]
+        said = self._texts.only_subject(between) and _STOP.match(self.text, first.end)  # "D. He sings." to the end
+        if not (said or self._texts.only_determiners(between)):
             return None
         return first.letter, first.end
 
     def words(self) -> list[Mention]:
         """Yes and no, where the question asks for them."""
         found = []
-        for letter, forms in self._spoken_letters():
+        for letter, forms in _spoken_letters(self.choices.letters, self.choices.options, self.languages):
             for match in _whole_words(forms).finditer(self.text):
                 start, end = match.span()
                 if self._is_said(start, end) and not any(a <= start < b for a, b in self._ignored):
@@ -226,32 +242,21 @@ class _Reader:
                     found.append(Mention(letter, start, end, standing, "word"))
         return found
 
-    def _spoken_letters(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The letters that are words, or whose option is "yes" or "no", with the words that say it."""
-        named = [(letter, letter) for letter in self.choices.letters if len(letter) > 1]
-        named += [(letter, text) for letter, text in self.choices.options if _plain(text) in _YES_NO]
-        return [
-            (
-                letter,
-                tuple(sorted({text} | (self._yes_or_no(_plain(text)) if _plain(text) in _YES_NO else set()))),
-            )
-            for letter, text in dict.fromkeys(named)
-        ]
-
-    def _yes_or_no(self, name: str) -> set[str]:
-        return {word.replace("_", " ") for word in words_of(self.languages, name)}
-
     def _is_said(self, start: int, end: int) -> bool:
         """Whether a word is the answer and not a part of what is said: "No, he left", not "no one left"."""
         if not (self._begins(start) or self._told(start) or self._either.search(self.text, max(0, start - 12), start)):
             return False
         following = _NEXT.match(self.text, end)
-        return self._pauses(end) or (following is not None and following[1].lower() in self._followers)
+        if self._pauses(end) or (following is not None and following[1].lower() in self._followers):
+            return True
+        return _EITHER_WORD.search(self.text, max(0, start - 24), start) is not None
 
     def texts(self) -> list[Mention]:
         """The options in words; a single word only where it is what a clause says, after "is" or last in it."""
+        if values := option_values(self.choices.options):
+            return counted(self.text, values, self.languages, self._cues)
         found = []
-        spoken = {letter for letter, _ in self._spoken_letters()}
+        spoken = {x for x, _ in _spoken_letters(self.choices.letters, self.choices.options, self.languages)}
         carried = _carriers(self.languages)
         for option in self._spelled:
             if (label := _OWN_LABEL.search(self.text, max(0, option.start - 12), option.start)) and (
@@ -290,10 +295,10 @@ class _Reader:
         return [replace(m, standing=Standing.RESTATED) if k in restated else m for k, m in enumerate(mentions)]
 
     def is_listing(self, mentions: Sequence[Mention]) -> bool:
-        """Whether a text is different letters and nothing else: "B; C"."""
+        """Whether a text is different letters, or "yes" and "no", and nothing else: "B; C"."""
         ends = [0, *(mention.end for mention in mentions)]
         starts = [*(mention.start for mention in mentions), len(self.text)]
-        several = len({mention.value for mention in mentions}) > 1 and all(one.how == "letter" for one in mentions)
+        several = len({mention.value for mention in mentions}) > 1 and all(one.how in DIRECT for one in mentions)
         return several and not any(
             _LONGER.search(self.text, end, start) or MARK.search(self.text, end, start)
             for end, start in zip(ends, starts, strict=True)
@@ -314,6 +319,30 @@ def _plain(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
+def _spoken_letters(
+    letters: tuple[str, ...], options: tuple[tuple[str, str], ...], languages: tuple[Language, ...]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The letters that are words, or whose option is the one "yes" or "no", with the words that say it."""
+    named = dict.fromkeys((letter, letter) for letter in letters if len(letter) > 1)
+    kinds = {(letter, text): _yes_or_no(text, languages) for letter, text in (*named, *options)}
+    often = Counter(kind for (letter, text), kind in kinds.items() if letter != text)
+    found = []
+    for (letter, text), kind in kinds.items():
+        words: set[str] = set()
+        if kind and (letter == text or often[kind] == 1):
+            words = {word.replace("_", " ") for word in words_of(languages, kind)}
+        if words or (letter, text) in named:
+            found.append((letter, tuple(sorted({text.strip(" ."), *words}))))
+    return found
+
+
+def _yes_or_no(text: str, languages: Sequence[Language]) -> str:
+    """Whether a text is a "yes" or a "no", in one of the languages; "" for neither."""
+    plain = _plain(text)
+    return plain if plain in _YES_NO else next((k for k in _YES_NO if plain in words_of(languages, k)), "")
+
+
+@lru_cache(maxsize=256)
 def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Language, ...]) -> OptionTexts:
     return OptionTexts(options, languages)
 
@@ -321,8 +350,8 @@ def _option_texts(options: tuple[tuple[str, str], ...], languages: tuple[Languag
 @lru_cache(maxsize=256)
 def _whole_words(forms: tuple[str, ...]) -> re.Pattern[str]:
     """Any of the forms; one in Latin letters not within a longer word."""
-    latin = any_of(form for form in forms if form.isascii() or form[0] < "\u0300")
-    others = any_of(form for form in forms if not (form.isascii() or form[0] < "\u0300"))
+    latin = any_of(form for form in forms if form[0] < ALPHABETS)
+    others = any_of(form for form in forms if form[0] >= ALPHABETS)
     return re.compile(rf"(?<![^\W_])(?:{latin})(?![^\W_]|'[^\W_])|{others}", re.IGNORECASE)
 
 

@@ -36,6 +36,8 @@ _LIST_NUMBER = re.compile(
 _WORD = re.compile(r"[^\W_]")
 _LATIN_WORD = re.compile(r"[^\W\d_]+")
 _REACH = 90
+_FOR = (["for"], ["para"], ["pour"], ["für"])
+"""Between a count and its shape: "3 for circles"."""
 
 
 class _Words(NamedTuple):
@@ -45,8 +47,12 @@ class _Words(NamedTuple):
     vague_before: re.Pattern[str]
     vague_after: re.Pattern[str]
     header: re.Pattern[str]
+    footer: re.Pattern[str]
     total: re.Pattern[str]
     bare: re.Pattern[str]
+    row: re.Pattern[str]
+    shape: re.Pattern[str]
+    whole: re.Pattern[str]
     shapes: dict[str, str]
     values: dict[str, int]
 
@@ -62,6 +68,8 @@ def find_counts(text: str, spoken: Sequence[Language], cues: Sequence[Cue]) -> l
     for match in matches:
         if mention := _mention(text, match, words):
             found.append(mention)
+            if match["count"] and mention.value == 0:
+                found += _also_absent(text, mention, words)
             if match["label"]:
                 found += _totals(text, mention, words)
             looks += [(mention, match["look"].strip().lower())] if match["look"] else []
@@ -109,7 +117,8 @@ def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
     if match["none"]:
         return Mention(0, start, end, Standing.STATED, "labelled", shape)
     if match["count"]:
-        if any(word[0].lower() in grammar_words() for word in _LATIN_WORD.finditer(match["look"] or "")):
+        look = [word[0].lower() for word in _LATIN_WORD.finditer(match["look"] or "")]
+        if look not in _FOR and any(word in grammar_words() for word in look):
             return None  # "3 and the circle"
         scaled = any(word in words_of(languages(), "scales") for word in (match["look"] or "").lower().split())
         exact = not scaled and not _is_vague(text, start, end, words)
@@ -122,7 +131,19 @@ def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
         )
         return Mention(sum(p or 0 for p in parts) if right else None, start, end, Standing.DECLARED, "sum", shape)
     value = None if _is_vague(text, match.start("stated" if match["stated"] else "apart"), end, words) else parts[0]
-    return Mention(value, start, end, Standing.STATED, "labelled", shape)
+    total = words.whole.search(text, max(0, start - 40), start) is not None
+    return Mention(value, start, end, Standing.DECLARED if total else Standing.STATED, "labelled", shape)
+
+
+def _also_absent(text: str, first: Mention, words: _Words) -> list[Mention]:
+    """The shapes that one "no" is said of besides the first: "no circles, squares or triangles"."""
+    row = words.row.match(text, first.end)
+    if row is None:
+        return []
+    return [
+        Mention(0, *name.span(), Standing.STATED, "labelled", words.shapes[name[0].lower()])
+        for name in words.shape.finditer(text, *row.span())
+    ]
 
 
 def _totals(text: str, label: Mention, words: _Words) -> list[Mention]:
@@ -146,7 +167,8 @@ def _triples(text: str, words: _Words, cues: Sequence[Cue]) -> list[Mention]:
         start, end = run[0][1], run[-1][2]
         values = [_exact(value) for value, _, _ in run]
         order = list(SHAPES)
-        if header := words.header.search(text[max(0, start - _REACH) : start].rstrip("([ ")):
+        header = words.header.search(text[max(0, start - _REACH) : start].rstrip("([ "))
+        if header := header or words.footer.match(text, end):
             order = [words.shapes[name.lower()] for name in header.groups()]
         elif not (
             _alone(text, start, end) or any(0 <= start - at <= 60 and not _WORD.search(text, at, start) for at in told)
@@ -200,18 +222,27 @@ def _exact(value: int | None) -> int | None:
     return value if value is not None and value <= MAX_COUNT else None
 
 
-@cache
-def _words(spoken: tuple[Language, ...]) -> _Words:
-    shapes = {
-        word.lower(): shape
+def _shapes() -> dict[str, str]:
+    """Word -> shape, of all languages."""
+    return {
+        word.lower().replace("_", " "): shape
         for one in languages()
         for shape in SHAPES
         for word in str(one.data["shapes"][shape]).split()
     }
+
+
+def _values(spoken: Sequence[Language]) -> dict[str, int]:
+    """Word -> the count that it says beside the numerals: "no", "a dozen"."""
     values = dict.fromkeys(words_of(spoken, "ones"), 1) | dict.fromkeys(words_of(spoken, "zeros"), 0)
     values |= dict.fromkeys(words_of(spoken, "dozens"), 12)
     values |= {form: count for one in spoken for form, count in one.ranks("counted").items()}
-    values = {word.replace("_", " "): value for word, value in values.items()}
+    return {word.replace("_", " "): value for word, value in values.items()}
+
+
+@cache
+def _words(spoken: tuple[Language, ...]) -> _Words:
+    shapes, values = _shapes(), _values(spoken)
     counted = any_of(word.replace("_", " ") for one in spoken if not one.starts for word in one.ranks("counted"))
     absent = any_of(word.replace("_", " ") for word in words_of(spoken, "absent"))
     count = rf"(?:[0-9]{{1,9}}|{any_whole(values)}|{words_pattern('numerals')})"
@@ -223,6 +254,7 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         any_whole({word for one in spoken for word in str(one.data["times"][name]).split()})
         for name in ("between", "and")
     )
+    totals = any_of(word for one in spoken for word in one.phrases["total"] if " " not in word and "/" not in word)
     stated = rf"{count}(?:\s?\+\s?{count}){{0,12}}"
     return _Words(
         re.compile(
@@ -230,8 +262,8 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
              (?:[^\S\n]?{measure}的?|[^\S\n]{{1,3}}|(?<=[x×])|\s?(?=[\u3040-\u9fff\uac00-\ud7af]))\(?(?P<look>{look})(?:[\u4e00-\u9fff]{{1,3}}色的?)?(?P<shape>{shape})
             |(?P<none>{shape})(?:[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])
                |(?=(?:[もやと도와과和、,]\s?{shape}){{1,3}}[もはが은는이가도都]?\s?(?:{absent})(?![\u4e00-\u9fff])))
-            |(?P<label>{shape})(?:[\s,]{{1,5}}(?:count|number|total))?(?:\s?\([^()\n0-9]{{0,20}}\)(?=\s?[:=]))?
-             \s{{0,4}}(?:(?:[:=|(]|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
+            |(?P<label>{shape})'?(?:[\s,:']{{1,6}}(?:count|number|total)'?)?(?:\s?\([^()\n0-9]{{0,20}}\)(?=\s?[:=]))?
+             \s{{0,4}}(?:(?:[:=|(]|>(?=\s?[0-9]{{1,9}}\s?</)|-+>|→|[-–—]|[x×](?=\s?[0-9])|(?:is|are|ist|es|son|sind|est|sont)\b|は|が|だけ|有|는|은|이|가|만|:)\s{{0,4}}
                 (?P<stated>{stated})(?:\s?=\s?(?P<sum>{count}))?(?![A-Za-z0-9_]|[.,][0-9]|-[0-9]|[^\S\n]{{1,3}}{look}{shape}(?!\s?[:=]))
              |(?P<apart>[0-9]{{1,9}}|{counted}|[一二两三四五六七八九十](?={measure}))(?=\s*(?:[,;|)\n]|and\b|{measure}|\.?\s*$)))""",
             re.VERBOSE | re.IGNORECASE,
@@ -246,8 +278,10 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
             re.IGNORECASE,
         ),
         re.compile(
-            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=\n]|are|is)\s*$", re.I
+            rf"({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{0,3}}(?:[:=\n]|are|is|appear)\s*$",
+            re.I,
         ),
+        re.compile(rf"\s?[(\[]\s?({shape})\W{{1,6}}(?:and\s+)?({shape})\W{{1,6}}(?:and\s+)?({shape})\s?[)\]]", re.I),
         re.compile(
             rf"(?P<first>{count})\s(?:in\s(?:total|all)|altogether|overall|en\stotal|insgesamt|au\stotal)"
             rf"|(?:total(?:\sof)?|insgesamt|en\stotal|au\stotal|合計|共|총)\s?[:=]?\s?(?P<last>{count})",
@@ -256,6 +290,11 @@ def _words(spoken: tuple[Language, ...]) -> _Words:
         re.compile(
             rf"[\s,:;.–—-]{{0,6}}(?:it's |it is |there are )?(?P<number>{count})(?=\s*(?:[.;\n]|\Z))", re.IGNORECASE
         ),
+        re.compile(
+            rf"(?:,\s{{0,2}}{shape}){{0,2}},?\s(?:or|nor|o|ni|ou|nem|oder|noch)\s{shape}(?!\s?[:=])", re.IGNORECASE
+        ),
+        re.compile(shape, re.IGNORECASE),
+        re.compile(rf"(?<![^\W\d_])(?:{totals})\s(?:number\s)?(?:(?:of|de|der|von)\s)?(?:the\s)?\Z", re.IGNORECASE),
         shapes,
         values,
     )

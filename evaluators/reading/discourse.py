@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Any
 
 from evaluators.reading.cues import Cue
-from evaluators.reading.joining import ALL_OF, affirming, filling, linking, verdicts
+from evaluators.reading.joining import ALL_OF, affirming, filling, linking, naming, verdicts
 from evaluators.reading.label_verdicts import label_verdicts
 from evaluators.reading.language import Kind, Language
 from evaluators.reading.lines import bare_lines
@@ -85,6 +85,7 @@ _PAUSE = re.compile(rf"{_SENTENCE.pattern}|{_CLAUSE.pattern}")
 _OPEN, _CLOSED = re.compile(r"[\s(\[<'{]*\Z"), re.compile(r"[\s)\]>'}|:=]*")
 _LABEL = re.compile(r"\(|\s{0,3}(?:[-–—]|->)\s{1,3}")
 _WORD = re.compile(r"[^\W_]")
+_NAMED = re.compile(r"[\s\"'(\[<]*(?:an?\s|the\s)?")
 _ASIDE = re.compile(r"\s?\([^()\n]{1,50}\)")
 _DIRECT = 60
 """Characters between a cue and the mention that it is directly said of."""
@@ -117,7 +118,7 @@ class Discourse:
         self._starts = [cue.start for cue in self.cues]
         self._fill = filling(tuple(languages))
         self._link = linking(tuple(languages))
-        self._yes = affirming(tuple(languages))
+        self._yes, self._naming = affirming(tuple(languages)), naming(tuple(languages))
         self._ends = [(m.end(), "?" in m[0]) for m in _SENTENCE.finditer(text) if not _inside(m.start(), spans)]
         breaks = {m.start() for m in _CLAUSE.finditer(text) if not _inside(m.start(), spans)}
         self._breaks = sorted(breaks | {cue.start for cue in self.cues if cue.kind in _BREAKS})
@@ -161,8 +162,8 @@ class Discourse:
             return False
         if mention.slot != before.slot:
             return True
-        if before.standing == Standing.REJECTED:
-            return False  # "change A to B"
+        if before.standing == Standing.REJECTED or before.start in self._said:
+            return False  # "change A to B", "A (no), B (yes)"
         by_comma = not _WORD.search(self.text, before.end, mention.start)
         if by_comma and group[0] < group[1] and self._confirmed(mention.end):
             row = self.mentions[group[0] : at]
@@ -200,7 +201,10 @@ class Discourse:
         stop = min(end, other.end + _LONGEST)
         left, right = self._around(first, last, begin, stop)
         found = [_BEFORE[cue.kind] for cue in left if cue.kind in _BEFORE]
-        found += [_AFTER[cue.kind] for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
+        found += [Standing.OTHER for cue in left if cue.kind == "naming" and self._names(cue.end, one)]
+        after = [cue for cue in right if cue.kind in _AFTER and not self._belongs_to_next(cue, last)]
+        told = other.how == "word" and other.standing == Standing.LEADING  # "no he is not"
+        found += [_AFTER[cue.kind] for cue in after if not told or self._is_direct(other.end, cue.start)]
         if any(cue.kind == "except" for cue in (*left, *self._postponed(right, other.end))):
             beyond = self._cues(other.end, min([stop, *(m.start for m in self.mentions[last + 1 : last + 2])]))
             rejected = Standing.REJECTED in found or any(cue.kind in ("reject", "rejected") for cue in beyond)
@@ -227,6 +231,11 @@ class Discourse:
         if self._refuses and standing != Standing.FINAL and place != "line":
             found.append(Standing.CONSIDERED)  # "I cannot watch videos, but a typical answer would be A"
         return min([standing, *found]), place
+
+    def _names(self, end: int, mention: Mention) -> bool:
+        """Whether a noun that ends here has the mention for its name or number: "gate C", not "the gate is C"."""
+        pattern = _NAMED if mention.how in (*DIRECT, "text") else self._naming
+        return pattern.fullmatch(self.text, end, max(end, mention.start)) is not None
 
     def _postponed(self, cues: Sequence[Cue], end: int) -> list[Cue]:
         """The cues at `end` of a language that says them after what they are of: "A以外は"."""

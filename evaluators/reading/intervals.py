@@ -26,7 +26,7 @@ from evaluators.reading.joining import filling
 from evaluators.reading.language import Language, any_of, grammar_words, languages, words_of
 from evaluators.reading.numerals import number, ordinal, words_pattern
 
-STYLES = ("clock", "minutes", "seconds", "number")
+STYLES = ("clock", "minutes", "seconds", "millis", "number")
 MAX_SECONDS = 360_000.0  # times beyond 100 hours are no times of a video
 MAX_TIMES = 2000
 """A text with more times than this is a listing, not an answer."""
@@ -37,6 +37,10 @@ _TIGHT = re.compile(
 )
 """A pair written without a space, which is no decimal comma: "(3.0,8.0)"."""
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
+_FRAME = re.compile(
+    r"\b(?:frames?|fotogramas?|bild|image)\s?(?:#|no\.?\s|nr\.?\s)?[0-9]{1,7}\b|第?[0-9]{1,7}(?:帧|幀|フレーム)", re.I
+)
+"""A frame named beside its time: "frame 30 (3.0 s) to frame 81 (8.1 s)"."""
 _BRACKETS = re.compile(r"\s?\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
     r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
@@ -44,6 +48,10 @@ _NOT_TIME_BEFORE = re.compile(
     r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))[^\S\n]*[(\[]?\Z",
     re.I,
 )
+_MILLIS = r"(?:ms|msecs?|milliseconds?|Millisekunden?|milisegundos?|millisecondes?|毫秒|ミリ秒|밀리초)"
+_MILLIS_BEFORE = re.compile(rf"(?<![^\W\d_]){_MILLIS}(?![^\W\d_])[^\w\n]{{0,6}}\Z", re.I)
+_NEXT_ROW = re.compile(r"[^\n]{0,200}\n[^\n]{0,200}[0-9]")
+_POINTS = frozenset({"mark", "marks", "point", "points", "timestamp", "timestamps", "interval"})
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
 _LAST = re.compile(r"([^\W\d_]+)[^\S\n]*\Z")
 _RANGES = re.compile(r"\s*(?:[-–—~]|to\b)")
@@ -84,9 +92,11 @@ def find_intervals(text: str, languages: Sequence[Language], cues: Sequence[Cue]
     for (a, b), c, before, kind, after in zip(pairwise(times), following, links, links[1:], links[2:], strict=False):
         # a bare pair of times; in prose, or in a longer list, they are just two moments
         pair = kind == "list" and (before, after) == ("", "") and pairs.fills(a, b)
-        alone = pair or (kind == "range" and "range" not in (before, after))
+        alone = pair or (kind in ("range", "turned") and "range" not in (before, after))
         if kind and alone and pairs.is_time(a, b) and (not found or a.start >= found[-1].end):
             mention = pairs.mention(a, b)
+            if kind == "turned":
+                mention = replace(mention, value=_value(text, b, a))
             found.append(replace(mention, value=None) if c and pairs.is_onset(b, c) else mention)
     return found
 
@@ -101,6 +111,7 @@ class _Words(NamedTuple):
     shared: re.Pattern[str]
     starts: re.Pattern[str]
     ends: re.Pattern[str]
+    header: re.Pattern[str]
     opening: re.Pattern[str]
     closing: re.Pattern[str]
     begun: re.Pattern[str]
@@ -124,7 +135,7 @@ class _Words(NamedTuple):
 
         beside = rf"(?:[\s,~约]|(?:{words('beside')})(?![^\W\d_]{{2}})|t\s?=|第)*"
         either = any_of(words_of(languages, "or"))
-        it = rf"[\s,]{{0,3}}(?:(?:{words('it')})(?![^\W\d_])[\s,]{{0,2}}){{0,4}}"
+        it = rf"[\s,:(–—-]{{0,3}}(?:(?:{words('it')})(?![^\W\d_])[\s,]{{0,2}}){{0,4}}"
         mark = r"-+>?|[–—~〜～→…]|=+>|\.{2,3}"
         brackets = r"[\s<>\[\]()'{}|]*"
         return _Words(
@@ -142,6 +153,7 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{words('starts')})[^0-9]{{0,40}}$", re.I),
             re.compile(rf"(?:{words('ends')})[^0-9]*$", re.I),
+            re.compile(rf"(?:{words('starts')})[^0-9\n]{{1,20}}(?:{words('ends')})[^0-9]{{0,60}}$", re.I),
             re.compile(rf".{{0,5}}(?:{words('starts', unspaced)})"),
             re.compile(rf".{{0,5}}(?:{words('ends', unspaced)})"),
             re.compile(rf"{it}(?:{words('begun', spaced)})(?![^\W\d_])", re.I),
@@ -176,7 +188,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?:(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
+      |(?P<s>{amount})(?:\s{{0,3}}(?P<millis>{_MILLIS})(?![a-zà-ÿ])|(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
@@ -203,6 +215,8 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
         seconds = _amount(match["h"]) * 3600 + _amount(match["m"]) * 60 + _amount(match["ms"])
         return _Time(seconds, "minutes", start, end)
     word = not match["s"][0].isdigit()
+    if match["millis"] or (not match["unit"] and _MILLIS_BEFORE.search(text[max(0, start - 24) : start])):
+        return _Time(_amount(match["s"]) / 1000, "millis", start, end, word)
     if word and not match["unit"] and match["s"][0] > "\u3000":
         return None  # 一个人
     numbers_else = _NOT_TIME_BEFORE.search(text[max(0, start - 40) : start]) and not _RANGES.match(text, end)
@@ -234,14 +248,16 @@ class _Pairs:
         self.text, self.words = text, words
         self._fill = filling(languages)
         self._cues = sorted((cue.end, cue.kind) for cue in cues if cue.kind != "plain")
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
+        self._starts = {
+            cue.start for cue in cues if cue.kind not in ("part", "total", "other", "naming", "lasting", "revise")
+        }
 
     def link(self, a: _Time, b: _Time) -> str:
         """A "range", a "list" or nothing, ""."""
         text, words = self.text, self.words
         if b.start - a.end > _REACH:
             return ""
-        gap = _ASIDE.sub("", text[a.end : b.start]).strip()
+        gap = _FRAME.sub("", _ASIDE.sub("", text[a.end : b.start])).strip()
         if words.to.fullmatch(gap):
             return "range"
         before = text[max(0, a.start - _REACH) : a.start]
@@ -254,8 +270,12 @@ class _Pairs:
             return "range"
         if words.opening.match(gap) and words.closing.match(text, b.end):  # "3秒に始まり8秒に終わる"
             return "range"
-        if words.begun.match(gap) and words.over.match(text, b.end):  # "at 3 s it begins, at 8 s it is over"
-            return "range"
+        if words.begun.match(text, a.end, b.start) and words.over.match(text, b.end):
+            return "range"  # "at 3 s it begins, at 8 s it is over"
+        if gap in (",", ";", "|", "") and words.header.search(before) and not _NEXT_ROW.match(text, b.end):
+            return "range"  # "| start | end |" over the two
+        if words.starts.search(gap) and words.ends.search(before) and not words.clips.search(gap):
+            return "turned" if a.seconds and b.seconds is not None and a.seconds > b.seconds else ""
         united = a.style != "number" and b.style != "number"
         return "list" if (gap in (",", ";") or united) and _LIST.fullmatch(gap) else ""
 
@@ -270,6 +290,7 @@ class _Pairs:
         """Whether nothing else is said; "3,8" without a space may be a decimal comma and does not count."""
         text = self.text
         apart = text[a.end : b.start] != "," or "." in text[a.start : a.end] + text[b.start : b.end]
+        apart = apart or (a.style != "number" and b.style != "number")
         line = text.rfind("\n", 0, a.start) + 1
         stop = text.find("\n", b.end)
         alone = not _WORD.search(text, line, a.start) or self._told(a.start) in ("answer", "declare", "final")
@@ -296,7 +317,8 @@ class _Pairs:
         start = max(0, a.start - 40) + lead.start() if lead else a.start
         rule = next(style for style in STYLES if style in (a.style, b.style))
         anchored = lead is not None and self.words.anchor.search(lead[0]) is not None
-        lasting = not anchored and self._told(start) == "lasting"
+        headed = self.words.header.search(text[max(0, a.start - _REACH) : a.start]) is not None
+        lasting = not (anchored or headed) and self._told(start) == "lasting"
         other = lasting or self.words.long.match(text, b.end) or self._is_other(b)
         return Mention(_value(text, a, b), start, b.end, Standing.OTHER if other else Standing.STATED, rule)
 
@@ -309,9 +331,7 @@ class _Pairs:
             return whole[1].lower() not in self.words.units
         following = _NEXT.match(self.text, b.end)
         adjective = self.text[b.start : b.end].endswith(("second", "minute")) and following is not None
-        return (
-            adjective and following is not None and following[1].lower() not in grammar_words() | {"mark", "interval"}
-        )
+        return adjective and following is not None and following[1].lower() not in grammar_words() | _POINTS
 
     def _told(self, start: int) -> str:
         """The kind of the cue right before a place; "" where there is none."""
@@ -328,4 +348,6 @@ def _value(text: str, a: _Time, b: _Time) -> list[Any] | None:
     start, end = a.seconds, b.seconds
     if a.style == "number" and b.style == "minutes":  # "1.5 to 2 minutes": the unit stands once for both
         start *= 60
+    if a.style == "number" and b.style == "millis":
+        start /= 1000
     return [start, end] if start <= end <= MAX_SECONDS else None

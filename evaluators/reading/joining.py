@@ -29,6 +29,12 @@ def filling(languages: tuple[Language, ...]) -> re.Pattern[str]:
 
 
 @cache
+def naming(languages: tuple[Language, ...]) -> re.Pattern[str]:
+    """What may stand between a noun and the numbers that it is the name of: "the scores are: 3, 1, 2"."""
+    return re.compile(rf"(?:[\W_]|{_any_word(languages, 'fillers')}|{_any_word(languages, 'copulas')})*", re.IGNORECASE)
+
+
+@cache
 def affirming(languages: tuple[Language, ...]) -> re.Pattern[str]:
     """A sentence of nothing but "yes", or "yes, it is"."""
     are = _any_word(languages, "copulas")

@@ -26,15 +26,23 @@ from evaluators.reading.text import PLAIN
 
 Kind = Literal[
     "final", "answer", "declare", "declared", "plain", "conclude", "correct", "but", "reject", "rejected", "except",
-    "consider", "hedge", "suppose", "other", "ignore", "part", "total", "lasting", "measure", "refuse", "evidence",
-    "revise", "inverted",
+    "consider", "hedge", "suppose", "other", "naming", "ignore", "part", "total", "lasting", "measure", "refuse",
+    "evidence", "revise", "inverted",
 ]  # fmt: skip
 """What a cue says: of the mention after it (`declare`, `reject`, ...), before it (`declared`, `rejected`) or about."""
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]{1,2}(?![^\W\d_]))?")
 HAN, KANA, HANGUL = r"\u4e00-\u9fff", r"\u3040-\u30ff", r"\uac00-\ud7af"
-_SCRIPTS = {"han": re.compile(f"[{HAN}]"), "kana": re.compile(f"[{KANA}]"), "hangul": re.compile(f"[{HANGUL}]")}
+_SCRIPTS = {
+    "han": re.compile(f"[{HAN}]"), "kana": re.compile(f"[{KANA}]"), "hangul": re.compile(f"[{HANGUL}]"),
+    "cyrillic": re.compile(r"[\u0400-\u04ff]"), "arabic": re.compile(r"[\u0620-\u065f]"),
+    "devanagari": re.compile(r"[\u0900-\u0965]"), "thai": re.compile(r"[\u0e00-\u0e4f]"),
+}  # fmt: skip
+_SPACED = ("latin", "cyrillic")
+"""Scripts whose phrases are rows of words."""
+ALPHABETS = "\u0530"
+"""Where the characters end that are written in words, with nothing joined on."""
 _PAUSE = r"(?=\s*(?:[.,;:!?\u2026\u3002\u2013\u2014-]|\n|\Z))"
 _MORE = r"(?:[\s,]{1,3}[^\W\d_]{2,}){0,3}"
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml where it is there: ten times as fast
@@ -70,7 +78,7 @@ def spoken(text: str) -> tuple[Language, ...]:
     found = []
     if not text.isascii():
         has = {name: script.search(text) is not None for name, script in _SCRIPTS.items()}
-        scripts = {"kana": has["kana"], "han": has["han"] and not has["kana"], "hangul": has["hangul"]}
+        scripts = {**has, "han": has["han"] and not has["kana"]}
         if scripts["han"]:
             scripts["kana"] = True
         found = [language for language in languages() if scripts.get(language.script)]
@@ -131,7 +139,7 @@ def languages() -> tuple[Language, ...]:
 def _made(data: dict[str, Any]) -> Language:
     phrases = {kind: tuple(map(str, data.get(kind) or ())) for kind in KINDS}
     name, script = data["language"], data["script"]
-    if script == "latin":
+    if script in _SPACED:
         return Language(name, script, phrases, data, starts=_starts(phrases, data))
     kinds: dict[str, list[Kind]] = defaultdict(list)
     for kind, strings in phrases.items():
@@ -199,5 +207,5 @@ def any_of(words: Iterable[str]) -> str:
 def any_whole(words: Iterable[str]) -> str:
     """A pattern of any of the words; one in Latin letters only by itself."""
     listed = set(words)
-    latin = {word for word in listed if word[0] < "\u0370"}
+    latin = {word for word in listed if word[0] < ALPHABETS}
     return rf"(?:(?<![^\W_])(?:{any_of(latin)})(?![^\W_])|{any_of(listed - latin)})"

@@ -1,8 +1,8 @@
 """Numbers in words, of every language at once.
 
 Example:
-    >>> number("seven"), number("十二"), number("deux"), ordinal("third")
-    (7, 12, 2, 3)
+    >>> number("seven"), number("十二"), number("deux"), ordinal("third"), number("thirty-five")
+    (7, 12, 2, 3, 35)
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from evaluators.reading.language import languages
+from evaluators.reading.language import ALPHABETS, any_of, languages
 
+_JOIN = r"(?:-(?:et-)?|\s(?:(?:y|e|et)\s)?)"
+"""What joins the tens and the ones: "thirty-five", "treinta y cinco"."""
 _CJK_DIGITS = "零一二三四五六七八九"
 
 
@@ -19,7 +21,14 @@ def number(word: str) -> int | None:
     """The value of a number in digits or words; None for no number."""
     if word.isascii() and word.isdigit():
         return int(word)
-    return _words("numerals").get(word.lower(), _cjk(word))
+    said = word.lower()
+    if (value := _words("numerals").get(said)) is not None:
+        return value
+    tens = _begun().match(said)
+    if tens is None:
+        return _cjk(word)
+    ones = _words("numerals").get(said[tens.end() :], 0)
+    return _tens()[tens[1]] + ones if ones < 10 else None
 
 
 def ordinal(word: str) -> int | None:
@@ -31,8 +40,27 @@ def ordinal(word: str) -> int | None:
 def words_pattern(names: str) -> str:
     """A pattern of every word for a number in the lists `names` ("numerals", "numerals ordinals")."""
     words = {word for name in names.split() for word in _words(name)}
-    latin = sorted((word for word in words if word[0] < "\u0370"), key=len, reverse=True)
-    return rf"(?:(?<![^\W_])(?:{'|'.join(map(re.escape, latin))})(?![^\W_])|[{_CJK_DIGITS}两兩十]{{1,3}})"
+    latin = sorted((word for word in words if word[0] < ALPHABETS), key=len, reverse=True)
+    single = "|".join(map(re.escape, latin))
+    ones = any_of(word for word, value in _words("numerals").items() if 0 < value < 10 and word[0] < ALPHABETS)
+    compound = rf"(?:{any_of(_tens())})(?:{_JOIN}(?:{ones})(?![^\W_]))?"
+    alone = r"(?<![^\W_])(?<![^\W\d_]-)"  # of a compound of more words no part is a number
+    return (
+        rf"(?:{alone}(?:{compound}|{single})(?![^\W_])(?!-(?:{ones}|{any_of(_tens())}))|[{_CJK_DIGITS}两兩十]{{1,3}})"
+    )
+
+
+@cache
+def _begun() -> re.Pattern[str]:
+    """The tens that a number in words begins with."""
+    return re.compile(rf"({any_of(_tens())})(?:{_JOIN}(?=[^\W\d_])|\Z)")
+
+
+@cache
+def _tens() -> dict[str, int]:
+    """Word -> value of the tens from twenty on, of all languages."""
+    listed = [str(language.data.get("tens") or "").split() for language in languages()]
+    return {word: 10 * tens for words in listed for tens, word in enumerate(words, start=2)}
 
 
 @cache

@@ -41,7 +41,7 @@ def _pattern(languages: tuple[Language, ...]) -> tuple[dict[str, int], re.Patter
     named, labels = any_of(words), any_of(words_of(languages, "labels"))
     return words, re.compile(
         rf"(?<![A-Za-z\u00c0-\u024f0-9])(?<!\b[Aa]\s)(?P<named>{named})(?:个|個|の|\s)?\s?(?:{labels}|项|項)(?![A-Za-z\u00c0-\u024f])"
-        rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s?(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
+        rf"|(?<![A-Za-z\u00c0-\u024f])(?:{labels})\s{{0,2}}(?:(?:no|number|nr|nummer|número|numéro)\b\.?\s?|#|n[°º]\s?)?"
         rf"(?P<numbered>[1-9]|{words_pattern('numerals')})"
         r"(?![A-Za-z\u00c0-\u024f0-9%]|\s?[.:,]\s?[0-9]|\s?[-–]\s?[0-9])"
         r"|(?<![A-Za-z0-9.,])(?P<counted>[1-9])(?:번|番)(?=\s?(?:[.,!。]|\Z|\n|입니다|이다|이에요|예요|이\s|을\s|이|です|だ|が))"

@@ -32,15 +32,16 @@ _BEFORE = re.compile(
 )
 _AFTER = re.compile(rf"(?:{_BEFORE.pattern})\s*\Z", re.IGNORECASE)
 _THAN = re.compile(r"\s?(?:の前|の後|より|之前|之后|之後|보다|전에|앞에)")
-_AGAINST = ("reject", "rejected", "suppose", "other", "hedge", "correct")
+_AGAINST = ("reject", "rejected", "suppose", "other", "naming", "hedge", "correct")
 _LISTED = re.compile(
-    r"^[ |]{0,8}(?P<place>[0-9]{1,4})(?:(?:st|nd|rd|th)?[.):]|[ ]{0,4}\|)"
-    r"[ ]{0,4}(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b",
+    r"^[ |]{0,8}(?P<place>[0-9]{1,4})(?:st|nd|rd|th)?(?:[.):]|[ ]{0,4}\|)"
+    r"[ ]{0,4}(?:(?:in|on|at) )?(?:[^\W\d_]{2,12} )?(?P<number>[0-9]{1,4})\b",
     re.I | re.M,
 )
-_PLACED = re.compile(r"(?<![\w.])([0-9]{1,4})(?:[.:)]|st\b|nd\b|rd\b|th\b)")
+_PLACED = re.compile(r"(?<![\w.:])([0-9]{1,4})(?:[.:)](?![0-9])|st\b|nd\b|rd\b|th\b)")
 _DIGITS = re.compile(r"(?<![A-Za-z0-9_.,-])[0-9]{1,9}(?![A-Za-z0-9_%]|[.,-][0-9])")
 _SEPARATED = re.compile(r"[\s,;.。|]*(?:(?:and|y|und|et)\s)?")
+_SAID = re.compile(r"\s{0,2}(?:[?.;:!\n]|,\s)")
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
 _LAST = re.compile(r"([^\W\d_]+)[^\S\n]\Z")
 _WORD = re.compile(r"[^\W_]")
@@ -81,7 +82,7 @@ class _Words(NamedTuple):
         copulas = any_of(word for word in words_of(spoken, "copulas") if "/" not in word)
         between = rf"[\s,;>→|/&()\[\]<–—~-]|=>|번째?|番目?|{then}"
         placed = rf"[0-9]{{1,4}}(?:[:.)]|st\b|nd\b|rd\b|th\b)|(?:{slots})\s?[0-9]{{1,4}}|{places}"
-        aside = r"\([^()\n]{0,60}\)|:"
+        aside = r"\([^()\n]{0,60}\)|:|\.(?:mp4|avi|mkv|mov|webm)(?![^\W_])"
         return _Words(
             re.compile(
                 rf"(?<![A-Za-z\u00c0-\u024f0-9_.+])(?P<clip>(?:{clips})\s{{0,3}})?"
@@ -93,14 +94,17 @@ class _Words(NamedTuple):
             ),
             re.compile(rf"(?:{between}|{placed}|{aside}|\.)+", re.IGNORECASE),
             ranks,
-            re.compile(rf"(?P<rank>{any_whole(ranks)})(?P<clip>\s?(?:{clips}))?", re.IGNORECASE),
+            re.compile(
+                rf"(?P<rank>{any_whole(ranks)}|(?<![\w.])[0-9]{{1,2}}(?=st|nd|rd|th))(?:st|nd|rd|th)?(?P<clip>\s?(?:{clips}))?",
+                re.IGNORECASE,
+            ),
             re.compile(rf"[^\n?]{{0,80}}?[.,;\n。]\s*(?:{any_whole(nexts)})[\s,]*", re.IGNORECASE),
             words_of(spoken, "lasts"),
             re.compile(rf"(?:{slots})\s?([0-9]{{1,4}})|({places})", re.IGNORECASE),
             tuple(word for one in languages() for name in ("seconds", "minutes") for word in _times(one, name)),
             frozenset().union(*(_nouns(one) for one in spoken)),
             re.compile(
-                rf"(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}})\s?(?:(?P<sign>[:=→]|->)|(?:{copulas})(?=\s))\s?"
+                rf"(?:(?:(?P<rank>{any_whole(ranks)})|(?<![\w.:])(?P<nth>[0-9]{{1,2}})(?:st|nd|rd|th))(?:\s(?:{clips}))?|(?:(?P<slot>(?:{slots})\s?)|(?<![\w.:]))#?(?P<place>[0-9]{{1,4}}))\s?(?:(?P<sign>[:=→]|->)|(?:{copulas})(?=\s))\s?"
                 rf"(?:(?:{clips})\s?)?(?P<number>[0-9]{{1,4}})(?![\w:%]|\.[0-9])",
                 re.IGNORECASE,
             ),
@@ -133,8 +137,11 @@ class _Finder:
     def __init__(self, text: str, words: _Words, n: int, spoken: tuple[Language, ...], cues: Sequence[Cue]) -> None:
         self.text, self.words, self.n = text, words, n
         self._fill = filling(spoken)
-        self._starts = {cue.start for cue in cues if cue.kind not in ("part", "total", "other", "lasting", "revise")}
+        self._starts = {
+            cue.start for cue in cues if cue.kind not in ("part", "total", "other", "naming", "lasting", "revise")
+        }
         self._either = words_of(spoken, "or")
+        self._revised = {cue.end + 1 for cue in cues if cue.kind in ("reject", "but", "correct")}
         self._declared = [cue.end for cue in cues if cue.kind in ("answer", "declare", "final", "conclude")]
         self._against = [cue.start for cue in cues if cue.kind in _AGAINST]
 
@@ -255,18 +262,22 @@ class _Finder:
     def slotted(self) -> list[Mention]:
         """The clip of every place: "position 1: 2, position 2: 3, position 3: 1"."""
         matches = list(islice(self.words.slotted.finditer(self.text), self.n + 1))
-        places = [int(match["place"]) for match in matches]
-        named = [match["slot"] is not None for match in matches]
+        places = [self._slot(match) for match in matches]
+        named = [any(match[name] is not None for name in ("slot", "rank", "nth")) for match in matches]
         if sorted(places) != list(range(1, self.n + 1)) or not (all(named) or (not any(named) and self.n > 2)):
             return []
-        if not all(named) and (places != sorted(places) or not all(match["sign"] for match in matches)):
-            return []
+        if not all(named) and (places != sorted(places) or not all(match["sign"] in (":", "=") for match in matches)):
+            return []  # of "1 → 2, 2 → 3, 3 → 1" nobody knows which is the place
         if not all(_SEPARATED.fullmatch(self.text, a.end(), b.start()) for a, b in pairwise(matches)):
             return []
-        clips = {int(match["place"]): int(match["number"]) for match in matches}
+        clips = {place: int(match["number"]) for place, match in zip(places, matches, strict=True)}
         order = self._permutation([clips[place] for place in range(1, self.n + 1)])
         span = matches[0].start(), matches[-1].end()
         return [Mention(order, *span, Standing.STATED, "list")] if order else []
+
+    def _slot(self, match: re.Match[str]) -> int:
+        place = match["place"] or match["nth"]
+        return int(place) if place else self.words.ranks[match["rank"].lower()]
 
     def told(self, numbers: Sequence[_Number]) -> list[Mention]:
         """n clips, each but the first begun with "then" or its like, whatever is told of each."""
@@ -286,21 +297,29 @@ class _Finder:
             return []
         if not all(self.words.clip_gap.fullmatch(self.text, a.end(), b.start()) for a, b in pairwise(matches)):
             return []
-        order = [self.words.ranks[match["rank"].lower()] for match in matches]
+        order = [self.words.ranks.get(match["rank"].lower()) or number(match["rank"]) or 0 for match in matches]
         standing = Standing.RESTATED if order == sorted(order) else Standing.STATED
         return [Mention(self._permutation(order), matches[0].start(), matches[-1].end(), standing, "clips")]
 
     def joined(self) -> list[Mention]:
         """n digits in one: in running text only from n = 4 on, since "12" and "321" are more often quantities."""
-        found = []
+        found, unsaid = list[Mention](), list[Mention]()
         for match in islice(_DIGITS.finditer(self.text), MAX_NUMBERS) if self.n <= _MOST else ():
             if len(match[0]) != self.n or self._counts(match.end()):
                 continue
-            order = [int(digit) for digit in match[0]]
-            said = self._alone(*match.span()) or self._told(match.start())
-            if said or (self.n >= 4 and self._pauses(match.end()) and sorted(order) == list(range(1, self.n + 1))):
-                found.append(Mention(self._permutation(order), *match.span(), Standing.STATED, "digits"))
-        return found
+            order = self._permutation([int(digit) for digit in match[0]])
+            mention = Mention(order, *match.span(), Standing.STATED, "digits")
+            pauses = order is not None and self._pauses(match.end())
+            if self._alone(*match.span()) or self._told(match.start()) or (pauses and self._is_said(*match.span())):
+                found.append(mention)
+            elif pauses:
+                unsaid.append(mention)
+        return found + unsaid if found or self.n >= 4 else []
+
+    def _is_said(self, start: int, end: int) -> bool:
+        """Whether a response begins with digits and a pause, or something is rejected: "213? No", "not 123 but 213"."""
+        leads = not _WORD.search(self.text, max(0, start - 400), start)
+        return start in self._revised or (leads and _SAID.match(self.text, end) is not None)
 
     def _alone(self, start: int, end: int) -> bool:
         """Whether the lines from `start` to `end` hold no other word."""
@@ -325,6 +344,8 @@ class _Finder:
         if following is None or following.start(1) in self._starts:
             return False
         word = following[1].lower()
+        if word in self.words.ranks or word in self.words.lasts:
+            return False  # "2 first, 1 second, 3 third"
         return word.startswith(self.words.units) if not word.isascii() else self._is_noun(word)
 
     def _labels(self, start: int) -> bool:

@@ -4,7 +4,7 @@ Example:
     >>> from evaluators.reading.discourse import Mention, Standing
     >>> a, b = (Mention(letter, at, at + 1, Standing.STATED, "letter") for letter, at in (("A", 0), ("B", 8)))
     >>> [mention.standing.name for mention in weighed("A: 10%, B: 75%", [a, b])]
-    ['RESTATED', 'RESTATED']
+    ['OTHER', 'OTHER']
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _SHARE = re.compile(
 
 
 def weighed(text: str, mentions: Sequence[Mention]) -> list[Mention]:
-    """The mentions; two or more letters with a percentage or a score right after are restated."""
+    """The mentions; two or more letters with a percentage or a score right after are no answers, whatever announces
+    them."""
     shares = {k for k, one in enumerate(mentions) if one.how == "letter" and _SHARE.match(text, one.end)}
     if len({mentions[k].value for k in shares}) < 2:
         return list(mentions)
-    return [replace(one, standing=Standing.RESTATED) if k in shares else one for k, one in enumerate(mentions)]
+    return [replace(one, standing=Standing.OTHER) if k in shares else one for k, one in enumerate(mentions)]

@@ -29,17 +29,29 @@ _TAG = re.compile(
     r"|(?P<open><answer>|<\|begin_of_box\|>)|(?P<close></answer>|<\|end_of_box\|>)",
     re.IGNORECASE,
 )
+_SAYING = r"(?!(?:start|begin|end|circles?|squares?|triangles?)>)"
+"""Names of tags that say what they enclose: "<start>3.2</start>"."""
 _MARKUP = re.compile(
-    r"~~[^~\n]{1,200}~~|<\|[^|<>\n]{1,40}\|>|</?[a-z][a-z0-9]{1,15}>|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
+    rf"~~[^~\n]{{1,200}}~~|<\|[^|<>\n]{{1,40}}\|>|</?{_SAYING}[a-z][a-z0-9]{{1,15}}>"
+    r"|</[bipsu]>|<[bipsu]>(?=[^<\n]{1,200}</[bipsu]>)"
     r"|\\(?:f?boxed|(?:text|math)?(?:bf|rm|it|tt)?)(?=\{)",
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"\\(?:long)?(?:rightarrow|to)\b")
 _BOX = re.compile(r"[\[(]\s?(?:(?P<ticked>[xX✓✔☑])|(?P<crossed>[✗✘])|)\s?[\])]")
 _WORD = re.compile(r"[^\W_]")
+_TURN_ENDS = re.compile(
+    r"<\|(?:endoftext|im_end|eot_id|end_of_sentence|end)\|>|</s>|<eos>"
+    r"|\n\s{0,20}(?:(?:next\s)?question|human|user|q)\s?[0-9]{0,3}\s?:",
+    re.IGNORECASE,
+)
+_ANSWERED = 8
+"""Characters of a bare answer, after which a next question is the model's own."""
 PLAIN = str.maketrans(
     {
-        **dict.fromkeys('*_`$#{}"“”„«»\\\r\t\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff', " "),
+        **dict.fromkeys(
+            '*_`$#{}"“”„«»\\\r\t\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f\u20e3', " "
+        ),
         **dict.fromkeys("\u2212\u2010\u2011", "-"),
         **dict.fromkeys("➡➔➜➝➞➙⇒⟶⟹➤▶", "→"),
         **{chr(code): plain for code in range(0x1D400, 0x1D800) if len(plain := normalize("NFKC", chr(code))) == 1},
@@ -48,7 +60,9 @@ PLAIN = str.maketrans(
         **{chr(0x24D0 + k): chr(ord("a") + k) for k in range(26)},
         **{chr(0x2460 + k): chr(ord("1") + k) for k in range(9)},  # circled digits
         **dict.fromkeys("「」『』《》", " "),
-        **dict.fromkeys("、・", ","),
+        **dict.fromkeys("、・،", ","),
+        **dict(zip("؛؟।", ";?.", strict=True)),
+        **{chr(zero + k): str(k) for zero in (0x660, 0x6F0, 0x966, 0xE50) for k in range(10)},  # other scripts' digits
         **dict(zip("’‘【】〈〉", "''[]<>", strict=True)),
     }
 )
@@ -70,7 +84,7 @@ class Ready:
 
 def prepare(response: str) -> Ready:
     """The response without its thinking and markup, cut to its beginning and end, and its last filled answer tag."""
-    shown = _hide_thinking(response)
+    shown = _own_turn(_hide_thinking(response))
     offset = max(0, len(shown) - HEAD - TAIL - 1)
     if offset:
         shown = shown[:HEAD] + "\n" + shown[HEAD + 1 + offset :]
@@ -81,6 +95,17 @@ def prepare(response: str) -> Ready:
         if _WORD.search(clean, start, end):
             return Ready(" " * start + clean[start:end], (start, end), offset, HEAD)
     return Ready(_blank(clean, tags), None, offset, HEAD)
+
+
+def _own_turn(text: str) -> str:
+    """Blanks the turns that a model made up after its own: what follows the end of its text, or a next question after a
+    bare answer."""
+    said = _WORD.search(text)
+    begin = max(said.start() if said else len(text), text.lower().rfind("assistant"))
+    for end in _TURN_ENDS.finditer(text, begin):
+        if end[0][0] == "<" or end.start() - begin <= _ANSWERED:
+            return text[: end.start()] + "\n" + " " * (len(text) - end.start() - 1)
+    return text
 
 
 def _boxes(text: str) -> str:

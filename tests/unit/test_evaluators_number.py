@@ -26,6 +26,11 @@ ITEM = Question(10.0)
         ("First I thought 4. Actually no, it is 5.", 5), ("1. The chair\n2. The sofa\n\nTotal: 2", 2),
         ("3. Explanation: 2 left, 1 right.", 3), ("3个", 3), ("大约3.5米", 3.5), ("In frame 5 there are 3 chairs.", 3),
         ("At 0:05 there are 3 chairs.", 3), ("3.14159265358979", 3.14159265358979),
+        ("thirty-five", 35), ("There are forty two lamps.", 42), ("treinta y cinco lámparas", 35), ("vingt et un", 21),
+        ("2 at the door, 3 on the desk, 5 in total.", 5), ("5 (2 at the door and 3 on the desk)", 5),
+        ("5 lamps: 2 lit, 3 dark", 5), ("Based on the 32 frames, there are 6 lamps.", 6),
+        ("There is only one lamp.", 1),
+        ("Der Abstand beträgt 2,5 Meter.", 2.5), ("La distance est de 2,5 mètres.", 2.5), ("Der Raum hat 2.5 m.", 2.5),
     ],
 )  # fmt: skip
 def test_the_number_that_a_response_stands_by(text: str, value: float) -> None:
@@ -39,7 +44,9 @@ def test_the_number_that_a_response_stands_by(text: str, value: float) -> None:
     ["", "I cannot tell.", "2-3", "between 2 and 3", "3 or 4", "2 tables and 3 chairs", "The one on the left is red.",
      "A man walks past.", "2024-05-01", "9" * 400, "1." * 5000,
      "2 1/2", "two and a half", "1.5 x 10^2", "minus 3", "at least 3", "More than 3 chairs", "3+", "≥3", "3 or more",
-     "1. The chair\n2. The sofa", "mindestens 3"],
+     "1. The chair\n2. The sofa", "mindestens 3",
+     "two hundred", "two dozen lamps", "quatre-vingt-cinq", "Der Weg ist 1.200 Meter lang.", "6 lamps (2 lit, 3 dark)",
+     "the only one on the left"],
 )  # fmt: skip
 def test_no_number_is_made_up(text: str) -> None:
     assert NUMBER.parse(text, ITEM) is None

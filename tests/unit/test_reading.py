@@ -1,4 +1,4 @@
-"""Answers in eight languages are read as a careful person would, and a wrong reading is worse than none."""
+"""Answers in fifteen languages are read as a careful person would, and a wrong reading is worse than none."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tests.answer_cases import WRITTEN, answer_of, cases, verdict
 from tests.answer_grammar import generated
 
 CASES = list(cases(WRITTEN))
+LANGUAGES = ("en", "zh", "ja", "ko", "es", "pt", "de", "fr", "it", "ru", "vi", "tr", "ar", "hi", "th")
 KINDS = ("choice", "interval", "counts", "order")
 
 
 def test_the_cases_cover_every_kind_and_language() -> None:
     assert len(CASES) >= 1300
     assert {case["kind"] for case in CASES} == set(KINDS)
-    assert {case["language"] for case in CASES} == {"en", "zh", "ja", "ko", "es", "pt", "de", "fr"}
+    assert {case["language"] for case in CASES} == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,6 +71,13 @@ def test_of_a_long_text_the_beginning_and_the_end_are_read() -> None:
         ("正解はBです。", ["Japanese"]),
         ("정답은 B입니다.", ["Korean"]),
         ("答案是B", ["Japanese", "Chinese"]),
+        ("La risposta non è A, ma B.", ["Italian"]),
+        ("Đáp án không phải là A mà là B.", ["Vietnamese"]),
+        ("Doğru cevap A değil, B.", ["Turkish"]),
+        ("Это не A, а B.", ["Russian"]),
+        ("الإجابة هي B", ["Arabic"]),
+        ("सही उत्तर B है।", ["Hindi"]),
+        ("คำตอบคือ B", ["Thai"]),
         ("Final answer: 选B", ["Japanese", "Chinese", "English"]),
     ],
 )
@@ -81,7 +89,7 @@ def test_the_language_is_told_by_script_and_words(text: str, names: list[str]) -
 def test_numbers_in_words(value: int) -> None:
     for language in languages():
         words = str(language.data["numerals"]).split()
-        if value < len(words):
+        if value < len(words) and words[value] != "-":  # left out: a common word of another language, as "due"
             assert number(words[value]) == value
 
 
