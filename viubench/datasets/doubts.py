@@ -1,4 +1,4 @@
-"""What is wrong with options that somebody wrote down, and would make a wrong score in silence.
+"""What is wrong with questions that somebody wrote down, and would make a wrong score in silence.
 
 Example:
     >>> of(Choices(("A", "B", "C"), ("cup", "nan", "nan")), "A")
@@ -11,8 +11,11 @@ Example:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from viubench.datasets.choices import Choices, plain
+from viubench.tasks import cells
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d 00:00:00")
 """A cell that holds a day, as it is written out: where the rest are words, a spreadsheet made it of "1-2" or "3/4"."""
@@ -31,3 +34,10 @@ def of(options: Choices, target: str) -> str:
     if any(map(_DATE.fullmatch, options.texts)):
         return "have options that are dates: where a spreadsheet made them of 1-2 or 3/4, format the cells as text"
     return ""
+
+
+def refuse_marks(row: Mapping[str, Any], videos: int) -> None:
+    """Raise ValueError where a text of the row speaks of more videos than it shows."""
+    named = max((cells.videos_named(value) for value in row.values() if isinstance(value, str)), default=0)
+    if named > videos:
+        raise ValueError(f"it speaks of {named} videos, and shows {videos}: write the others into its column of videos")

@@ -159,6 +159,8 @@ class _RowReader:
         task = self.task
         row = self.ordered(row) if task.evaluator.name == "temporal_iou" else row
         names, clips = self.clips(row)
+        if self.own:
+            doubts.refuse_marks(row, len(clips))
         question, options = self.question(row)
         given = templating.value(task.answer, row, what="answer")
         target = self.target(given, options)

@@ -142,16 +142,31 @@ def unmarked(value: Any) -> str:
     >>> unmarked("<video>\\nWhat is it?"), unmarked("Is <video> longer than <video>?"), unmarked("Who is in <image>?")
     ('What is it?', 'Is video 1 longer than video 2?', 'Who is in the video?')
     """
+    parts, first, last = _marked(value)
+    names = ["the video"] if len(parts) == 2 else [f"video {number}" for number in range(1, len(parts))]
+    told = [part + name for part, name in zip(parts[first:last], names[first:last], strict=True)]
+    return "".join([*told, parts[last]]).strip() if names else parts[0]
+
+
+def videos_named(value: Any) -> int:
+    """How many videos a question speaks of by marks within its sentences.
+
+    >>> videos_named("<video>\\nWhat is it?"), videos_named("Is <video> longer than <video>?")
+    (0, 2)
+    """
+    _, first, last = _marked(value)
+    return last if last > first else 0
+
+
+def _marked(value: Any) -> tuple[list[str], int, int]:
+    """What stands between the marks of a text, and the first and the last of these parts that are to be kept: a mark
+    stands between each two of them."""
     parts = _MARK.split(text(value))
-    if len(parts) == 1:
-        return parts[0]
     within = [at for at, part in enumerate(parts) if part.strip()]
     first, last = (within[0], within[-1]) if within else (0, 0)
     if last < len(parts) - 1 and not _CLOSED.search(parts[last][-9:]):  # "Who is in <video>"
         last += 1
-    names = ["the video"] if len(parts) == 2 else [f"video {number}" for number in range(1, len(parts))]
-    told = [part + name for part, name in zip(parts[first:last], names[first:last], strict=True)]
-    return "".join([*told, parts[last]]).strip()
+    return parts, first, last
 
 
 def numbers(value: Any) -> list[float]:
