@@ -42,6 +42,37 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+APART = {
+    "a list": [("correct_answer", "a cup"), ("incorrect_answers", ["a box", "a ball"])],
+    "a list as text": [("answer", "a cup"), ("Distractors", "['a box', 'a ball']")],
+    "columns": [
+        ("correct_answer", "a cup"),
+        ("distractor1", "a box"),
+        ("distractor2", None),
+        ("distractor3", "a ball"),
+    ],
+    "words": [("Right Answer", "a cup"), ("Wrong answer 1", "a box"), ("Wrong answer 2", "a ball")],
+}
+
+
+@pytest.mark.parametrize("form", APART)
+def test_a_right_answer_apart_from_the_wrong_ones_is_put_among_them(form: str, tmp_path: Path) -> None:
+    rows = [QA | {"question": f"What is it, {n}?"} | dict(APART[form]) for n in range(3)]
+    rows.append(rows[0] | {APART[form][0][0]: "a sock"})
+    samples = read(lines(tmp_path / "q.jsonl", rows), tmp_path).samples
+    assert [one.options["ABC".index(one.target)] for one in samples] == ["a cup"] * 3 + ["a sock"]
+    assert [sorted(one.options) for one in samples[:3]] == [["a ball", "a box", "a cup"]] * 3
+
+
+def test_where_the_right_answer_stands_tells_nothing(tmp_path: Path) -> None:
+    rows = [
+        QA | {"answer": f"thing {n}", "distractors": [f"thing {n + k}" for k in (1, 2, 3)], "question": f"What, {n}?"}
+        for n in range(200)
+    ]
+    found = targets(lines(tmp_path / "q.jsonl", rows), tmp_path)
+    assert all(30 <= found.count(letter) <= 70 for letter in "ABCD")
+
+
 FORMS = {
     "letters": [{"answer": "A"}, {"answer": "b"}, {"answer": "C."}],
     "brackets": [{"answer": "(A)"}, {"answer": "(b)"}, {"answer": "[C]"}],

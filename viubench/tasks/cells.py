@@ -17,6 +17,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from string import ascii_uppercase
 from typing import Any
 
@@ -109,6 +110,23 @@ def listed(value: Any) -> list[str]:
     if sorted(own_numbers) in orders and own_numbers not in orders:
         raise ValueError(f"the options' own numbers are out of order: {texts!r:.80}")
     return texts
+
+
+def among(right: Any, wrong: Any) -> list[str]:
+    """The options of a question whose right answer stands apart from the wrong ones (as `listed` takes them), in an
+    order that depends on their texts together, so that it tells nothing of which is right. ValueError without both.
+
+    >>> among("a cup", ["a box", "a hat"]) == among("a hat", ["a cup", "a box", None])
+    True
+    """
+    given = parsed(wrong)
+    others = listed([one for one in given if not empty(one)] if isinstance(given, list | tuple) else given)
+    own = text(right).strip()
+    if not own or not others:
+        raise ValueError("there is no right option, or no wrong one")
+    texts = sorted([own, *others])
+    together = "\0".join(texts)
+    return sorted(texts, key=lambda one: sha256(f"{together}\0\0{one}".encode(errors="backslashreplace")).digest())
 
 
 def _in_order(labels: Any, options: Sequence[Any]) -> list[Any]:

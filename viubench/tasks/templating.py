@@ -47,7 +47,9 @@ _ENVIRONMENT = BoundedEnvironment()
 _ENVIRONMENT.filters["plus"] = partial(_each, add)
 _ENVIRONMENT.filters["divided"] = partial(_each, truediv)
 _ENVIRONMENT.filters["stem"] = lambda value: PurePosixPath(value).stem
-for _filter in (cells.listed, cells.numbers, cells.seconds, cells.windows, cells.letter, cells.text, cells.unmarked):
+for _filter in (
+    cells.listed, cells.among, cells.numbers, cells.seconds, cells.windows, cells.letter, cells.text, cells.unmarked,
+):  # fmt: skip
     _ENVIRONMENT.filters[_filter.__name__] = _filter
 
 

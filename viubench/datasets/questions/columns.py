@@ -90,6 +90,12 @@ _MARKED = re.compile(
 )
 
 
+_WRONG = re.compile(
+    r"(?:distractor|foil|(?:wrong|incorrect|false|negative)(?:_(?:answer|option|choice|candidate))?)s?(?:_?([a-z]|\d{1,2}))?"
+)
+"""A column of one wrong option, or of a list of them."""
+
+
 def plain(name: str) -> str:
     """A column's name in lower case with underscores: "Video Path" and "videoPath" are "video_path"."""
     name = unicodedata.normalize("NFKC", name).strip()
@@ -98,11 +104,13 @@ def plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns by meaning, best first. `options` are columns of one option each; `marks` are what their names count
-    with ("a", "b" or "0", "1"); `answer_ends` and `clip_ends` are pairs of columns; `given` is what the user said."""
+    """Columns by meaning, best first. `options` are columns of one option each, `marks` are what their names count with
+    ("a", "b" or "0", "1"), `wrong` hold wrong options alone; `answer_ends` and `clip_ends` are pairs of columns;
+    `given` is what the user said."""
 
     found: Mapping[str, list[str]]
     options: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     answer_ends: tuple[str, str] | None = None
     clip_ends: tuple[str, str] | None = None
@@ -137,14 +145,15 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> Columns:
         several = len(named["options"]) > 1
         columns, marks = (tuple(named["options"]), ()) if several else ((), ())
         found["options"] = [] if several else named["options"]
+    wrong = () if "options" in named else tuple(name for name in names if name not in taken and _is_wrong(name))
     answer_ends = _ends(free, ANSWER_ENDS)
     if len(named.get("answer", ())) == 2:
         answer_ends, found["answer"] = (named["answer"][0], named["answer"][1]), []
     if "start" in named or "end" in named:
         clip_ends = ("".join(named.get("start", ())), "".join(named.get("end", ())))
-        return Columns(found, columns, marks, answer_ends, clip_ends, given)
+        return Columns(found, columns, wrong, marks, answer_ends, clip_ends, given)
     clip_ends = _ends(free, (*CLIP_ENDS, "")) or (free.get("start", ""), free.get("end", ""))
-    return Columns(found, columns, marks, answer_ends, clip_ends if any(clip_ends) else None, given)
+    return Columns(found, columns, wrong, marks, answer_ends, clip_ends if any(clip_ends) else None, given)
 
 
 def _named(meaning: str, text: str, names: Sequence[str]) -> list[str]:
@@ -163,6 +172,10 @@ def _named(meaning: str, text: str, names: Sequence[str]) -> list[str]:
     if len(chosen) > (len(names) if meaning == "options" else 2 if meaning == "answer" else 1):
         raise ViubenchError(f"several columns for {meaning}", where=f"--columns {meaning}={text}")
     return chosen
+
+
+def _is_wrong(name: str) -> bool:
+    return _WRONG.fullmatch(plain(name)) is not None
 
 
 def _one_each(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import glob
 import json
-import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,13 @@ from typing import Any
 import yaml
 
 from viubench.datasets import choices, video_places
-from viubench.datasets.questions import answers
+from viubench.datasets.questions import answers, options
 from viubench.datasets.questions.answers import Asked, Reading
 from viubench.datasets.questions.columns import GROUPS, KEYS, Columns, plain, recognise
+from viubench.datasets.questions.options import Options
 from viubench.datasets.questions.table import Table
+from viubench.datasets.questions.templates import field
+from viubench.datasets.questions.templates import name as named
 from viubench.errors import ViubenchError
 from viubench.schema import Task, VideoSpec
 from viubench.tasks import cells
@@ -36,8 +38,6 @@ EXTENSIONS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 MOST_GROUPS = 40
 PROBED = 50  # rows whose cells are looked for as videos, where no column is known to have them
 OPEN_TOKENS = 512
-_JINJA = {"and", "or", "not", "is", "in", "if", "else", "true", "false", "none", "loop", "self", "range", "dict",
-          "namespace"}  # fmt: skip
 WORDS = {"yes_no": ["yes", "no"], "true_false": ["True", "False"]}
 """Kinds of answers that are options themselves."""
 
@@ -135,7 +135,7 @@ class _Reader:
         self.said["video"] = f"{self.use(best)}: {found}"
         several = any(isinstance(cells.parsed(row[best]), list) for row in self.rows)
         numeric = any(isinstance(row[best], int | float) for row in self.rows)
-        return spec | {"path": self.field(best, "listed" if several else "text" if numeric else "")}
+        return spec | {"path": field(best, "listed" if several else "text" if numeric else "")}
 
     def holding_videos(self, folders: Sequence[Path]) -> list[str]:
         """Columns whose name says nothing, and whose cells are mostly names of videos that are there, all the same."""
@@ -156,14 +156,14 @@ class _Reader:
         if ends := self.found.clip_ends:
             for key, name in zip(("start", "end"), ends, strict=True):
                 if name and name not in self.used:
-                    spec[key] = self.field(self.use(name), "seconds", empty=True)
+                    spec[key] = field(self.use(name), "seconds", empty=True)
             if spec:
                 self.said["shown"] = f"from {ends[0] or 'the start'} to {ends[1] or 'the end'}, in seconds"
         for key in ("frames", "times"):
             for name in self.found.several(key):
                 lists = [row[name] for row in self.rows if row[name] is not None and _is_list(row[name])]
                 if name not in self.used and lists and not ({"frames", "times"} & set(spec)):
-                    spec[key] = self.field(self.use(name), "numbers", empty=True)
+                    spec[key] = field(self.use(name), "numbers", empty=True)
                     self.said[key] = f"{name}, of {len(lists)} rows; they are shown instead of the protocol's"
         return spec
 
@@ -177,16 +177,16 @@ class _Reader:
     def asked(self, name: str) -> str:
         """The template of a question, without the marks of its video, which are set anew."""
         marked = any(cells.unmarked(row[name]) != cells.text(row[name]) for row in self.rows)
-        return self.field(name, "unmarked" if marked else "")
+        return field(name, "unmarked" if marked else "")
 
     def answer(self) -> dict[str, Any]:
         """Options, answer, evaluator and metric."""
-        texts, template = self.options()
+        own = self.options()
         likely = [name for name in self.found.several("answer") if name not in self.used and self.filled(name)]
-        if texts is not None:
+        if own is not None:
             if not likely:
                 raise self.missing("answer")
-            return self.choice(likely, texts, template)
+            return self.choice(likely, own)
         if not likely:
             return self.interval()
         name = likely[0]
@@ -198,12 +198,12 @@ class _Reader:
             raise self.missing("options")
         self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
         if reading.kind in WORDS:
-            return self.scored("choice", self.field(name, "text"), options=f"{{{{ {WORDS[reading.kind]} }}}}")
+            return self.scored("choice", field(name, "text"), options=f"{{{{ {WORDS[reading.kind]} }}}}")
         if reading.kind == "interval":
-            return self.scored("temporal_iou", self.field(name, "windows"))
+            return self.scored("temporal_iou", field(name, "windows"))
         if reading.kind == "number":
-            return self.scored("number", self.field(name, "text"))
-        scored = self.scored("judged", self.field(name, "text"))
+            return self.scored("number", field(name, "text"))
+        scored = self.scored("judged", field(name, "text"))
         scored["evaluator"]["params"] = {"form": "correct"}
         return scored | {"generation_kwargs": {"max_new_tokens": OPEN_TOKENS}}
 
@@ -213,52 +213,50 @@ class _Reader:
         if ends and all(ends) and all(self.filled(name) for name in ends):
             start, end = (self.use(name) for name in ends)
             self.said["answer"] = f"{start}, {end}: an interval in seconds"
-            return self.scored("temporal_iou", f"{{{{ [[{_name(start)} | seconds, {_name(end)} | seconds]] }}}}")
+            return self.scored("temporal_iou", f"{{{{ [[{named(start)} | seconds, {named(end)} | seconds]] }}}}")
         for name in self.found.several("interval"):
             values = [row[name] for row in self.rows if row[name] is not None]
             if name not in self.used and values and answers.of_values(values, intervals=True).kind == "interval":
                 self.said["answer"] = f"{self.use(name)}: {answers.SAYS['interval']}"
-                return self.scored("temporal_iou", self.field(name, "windows"))
+                return self.scored("temporal_iou", field(name, "windows"))
         raise self.missing("answer")
 
-    def options(self) -> tuple[list[list[str]] | None, str]:
-        """The options of each row, [] for one that has none, and their template; None where the table has none."""
-        if self.found.options and len(self.found.options) > 1:
-            for name in self.found.options:
-                self.use(name)
-            self.said["options"] = ", ".join(self.found.options)
-            names = ", ".join(map(_name, self.found.options))
-            rows = [_listed([row[name] for name in self.found.options]) for row in self.rows]
-            return rows, f"{{{{ [{names}] | listed }}}}"
+    def options(self) -> Options | None:
+        """The options of the rows; None where the table has none."""
+        if own := options.in_columns(self.rows, self.found):
+            return self.take(own)
         for name in self.found.several("options"):
             if self.filled(name) and name not in self.used:
-                texts = [_options(row[name]) for row in self.rows]
-                if 2 * sum(map(bool, texts)) >= sum(row[name] is not None for row in self.rows):
-                    self.said["options"] = self.use(name)
-                    return texts, self.field(name, "listed")
+                if own := options.in_one(self.rows, name):
+                    return self.take(own)
                 if name not in self.found.several("answer"):
-                    bad = next(r for r, own in zip(self.rows, texts, strict=True) if r[name] is not None and not own)
-                    message = f"the options of column {name!r} cannot be read: {bad[name]!r:.80} ({bad['_place']})"
-                    hint = 'write them as a list, ["a cup", "a box"], or one a line; --columns options= leaves them out'
-                    raise ViubenchError(message, hint=hint)
+                    options.refuse_unread(self.rows, name)
+        right = next((name for name in self.found.several("answer") if self.filled(name)), "")
+        if own := options.apart(self.rows, self.found, right):
+            return self.take(own)
         name = self.found.one("question")
         if name and self.answer_kind not in ("number", "interval", "open", *WORDS):
-            texts = [_inline(cells.text(row[name])) for row in self.rows]
-            if 2 * sum(map(bool, texts)) > len(texts):
-                self.said["options"] = f"in {name}"
-                return texts, self.asked(name)
-        return None, ""
+            own = options.in_question(self.rows, name, self.asked(name))
+            return self.take(own) if own else None
+        return None
 
-    def choice(self, likely: Sequence[str], texts: Sequence[Sequence[str]], template: str) -> dict[str, Any]:
+    def take(self, own: Options) -> Options:
+        for name in own.columns:
+            self.use(name)
+        self.said["options"] = own.said
+        return own
+
+    def choice(self, likely: Sequence[str], own: Options) -> dict[str, Any]:
         """Multiple choice: of several columns of answers the first that can be read; another one settles what numbers
         count from."""
         kinds = [self.answer_kind] if self.answer_kind else [kind for kind in answers.WAYS if self.counts(kind)]
+        kinds = ["text"] if own.apart else kinds
         fault: ViubenchError | None = None
         asked = {
             name: [
-                Asked(row["_place"], row[name], own, self.found.options)
-                for row, own in zip(self.rows, texts, strict=True)
-                if row[name] is not None and own
+                Asked(row["_place"], row[name], texts, self.found.options)
+                for row, texts in zip(self.rows, own.texts, strict=True)
+                if row[name] is not None and texts
             ]
             for name in likely
         }
@@ -270,10 +268,10 @@ class _Reader:
                 continue
             answers.refuse_contradiction(asked, name)
             self.said["answer"] = f"{self.use(name)}: {answers.SAYS[reading.kind]}"
-            if without := sum(not own for own in texts):
-                said = f"; {without} of {len(texts)} rows have none: ask those from a table of their own"
+            if without := sum(not texts for texts in own.texts):
+                said = f"; {without} of {len(self.rows)} rows have none: ask those from a table of their own"
                 self.said["options"] += said
-            return self.scored("choice", self.named(name, reading.kind), options=template)
+            return self.scored("choice", self.named(name, reading.kind), options=own.template)
         raise fault or self.missing("answer")
 
     def counts(self, kind: str) -> bool:
@@ -284,13 +282,13 @@ class _Reader:
     def named(self, name: str, kind: str) -> str:
         """The template of an answer that names an option in this way."""
         if kind.startswith("index"):
-            return self.field(name, f"letter({kind.removeprefix('index')})")
+            return field(name, f"letter({kind.removeprefix('index')})")
         if kind == "column":
             letters = {
                 column.casefold(): letter for column, letter in zip(self.found.options, choices.LETTERS, strict=False)
             }
-            return f"{{{{ {json.dumps(letters)}[{_name(name)} | text | lower | trim] }}}}"
-        return self.field(name, "letter")
+            return f"{{{{ {json.dumps(letters)}[{named(name)} | text | lower | trim] }}}}"
+        return field(name, "letter")
 
     def scored(self, evaluator: str, answer: str, options: str = "") -> dict[str, Any]:
         parts = {"options": options} if options else {}
@@ -302,13 +300,13 @@ class _Reader:
             values = [cells.text(row[name]).strip() for row in self.rows]
             if name not in self.used and all(values) and len(set(values)) == len(values):
                 self.said["id"] = self.use(name)
-                return self.field(name, "text")
+                return field(name, "text")
         return ""
 
     def duration(self) -> str:
         name = self.found.one("duration")
         numeric = name and all(answers.is_number(row[name]) for row in self.rows)
-        return self.field(self.use(name), "seconds") if numeric else ""
+        return field(self.use(name), "seconds") if numeric else ""
 
     def groups(self) -> dict[str, str]:
         """Columns that scores are broken down by."""
@@ -316,7 +314,7 @@ class _Reader:
         for name in self.table.columns:
             values = {cells.text(row[name]) for row in self.rows}
             if name not in self.used and plain(name) in GROUPS and 1 < len(values) <= MOST_GROUPS and "" not in values:
-                groups[plain(name)] = self.field(self.use(name), "text")
+                groups[plain(name)] = field(self.use(name), "text")
         if groups:
             self.said["groups"] = ", ".join(groups)
         return groups
@@ -339,11 +337,6 @@ class _Reader:
         self.used.add(name)
         return name
 
-    def field(self, name: str, *filters: str, empty: bool = False) -> str:
-        """The template of a column."""
-        value = " | ".join([_name(name), *filter(None, filters)])
-        return f"{{{{ {value} if {_name(name)} is not none else none }}}}" if empty else f"{{{{ {value} }}}}"
-
     def missing(self, meaning: str) -> ViubenchError:
         there = ", ".join(self.table.columns)
         what = {"options": "its answers are letters or numbers of options, but no column has options"}
@@ -351,12 +344,6 @@ class _Reader:
         if empty := next((name for name in self.found.several(meaning) if not self.filled(name)), ""):
             message = f"the column {empty!r} is empty"
         return ViubenchError(message, hint=f"name it with --columns {meaning}=NAME; there are: {there}")
-
-
-def _name(column: str) -> str:
-    """A column in a template."""
-    simple = column.isidentifier() and column.isascii() and not keyword.iskeyword(column) and column not in _JINJA
-    return column if simple else f"_row[{json.dumps(column)}]"
 
 
 def _names(value: Any) -> list[str]:
@@ -370,30 +357,6 @@ def _is_list(value: Any) -> bool:
         return not isinstance(value, int | float) and bool(cells.numbers(value)) and not answers.is_number(value)
     except ValueError:
         return False
-
-
-def _listed(value: Any) -> list[str]:
-    try:
-        return cells.listed(value)
-    except ValueError:
-        return []
-
-
-def _options(value: Any) -> list[str]:
-    """The options of a cell; [] where it has less than two."""
-    texts = _listed(value)
-    try:
-        return texts if len(choices.of(texts).letters) > 1 else []
-    except ValueError:
-        return []
-
-
-def _inline(question: str) -> list[str]:
-    """The options that a question lists itself, a line each."""
-    try:
-        return list(choices.split_inline(question)[1].texts)
-    except ValueError:
-        return []
 
 
 __all__ = ["KEYS", "Own", "understand"]
