@@ -22,7 +22,7 @@ from evaluators.reading.language import HAN, HANGUL, KANA, Language, grammar_wor
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]{1,2}(?![^\W_]))?")
 _PAUSE = re.compile(r"[^\w\s'’-]")
-_STOP = re.compile(r"[.:)]")
+_STOP = re.compile(r"[.:)]\s")
 _JOINED = re.compile(r"[^\W_]+-[^\W_]+(?![\w-])")
 _FEWEST, _MOST = 2, 3
 """The fewest words left where the options' common beginning is left out in a sentence, the most that stand for an "it".

@@ -27,6 +27,7 @@ WAYS = {
     "clock": "times as on a clock",
     "minutes": "times in minutes",
     "seconds": "times in seconds",
+    "millis": "times in milliseconds",
     "number": "plain numbers",
     "header": "numbers under their shapes",
     "triple": "three numbers in the order asked for",
