@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from own_tables import read
 from typer.testing import CliRunner
 
 from viubench.cli import app
-from viubench.datasets.dataset import Dataset
 from viubench.errors import MediaError, ViubenchError
 from viubench.runner import pipeline, planning
 from viubench.runner.collect import Collector
@@ -26,11 +26,6 @@ QA = {"video": "a.mp4", "question": "What is it?"}
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / "cache"))
-
-
-def read(tasks: Any, tmp_path: Path, **options: Any) -> Dataset:
-    config = EvalConfig(engine="oracle", tasks=tasks, out=tmp_path / "run", **options)
-    return Collector(config, tmp_path / "run").collect().datasets[0]
 
 
 def targets(tasks: Any, tmp_path: Path, **options: Any) -> list[Any]:

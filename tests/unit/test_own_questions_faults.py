@@ -11,11 +11,9 @@ import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
+from own_tables import read
 
-from viubench.datasets.dataset import Dataset
 from viubench.errors import ViubenchError
-from viubench.runner.collect import Collector
-from viubench.runner.config import EvalConfig
 
 QA = {"video": "a.mp4", "question": "What is it?", "options": ["a cup", "a box", "a ball"]}
 GOOD = [QA | {"answer": "A"}, QA | {"answer": "B"}]
@@ -24,11 +22,6 @@ GOOD = [QA | {"answer": "A"}, QA | {"answer": "B"}]
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / "cache"))
-
-
-def read(tasks: Any, tmp_path: Path, **options: Any) -> Dataset:
-    config = EvalConfig(engine="oracle", tasks=tasks, out=tmp_path / "run", **options)
-    return Collector(config, tmp_path / "run").collect().datasets[0]
 
 
 @pytest.mark.parametrize(
