@@ -59,6 +59,12 @@ def test_a_right_answer_apart_from_the_wrong_ones_is_put_among_them(form: str, t
     assert [sorted(one.options) for one in samples[:3]] == [["a ball", "a box", "a cup"]] * 3
 
 
+def test_a_question_said_to_be_open_stays_open_beside_wrong_answers(tmp_path: Path) -> None:
+    rows = [QA | {"answer": "a cup", "distractors": ["a box", "a ball"]}] * 2
+    found = read(lines(tmp_path / "q.jsonl", rows), tmp_path, answer_kind="open").samples
+    assert [(one.target, one.options) for one in found] == [("a cup", ())] * 2
+
+
 def test_where_the_right_answer_stands_tells_nothing(tmp_path: Path) -> None:
     rows = [
         QA | {"answer": f"thing {n}", "distractors": [f"thing {n + k}" for k in (1, 2, 3)], "question": f"What, {n}?"}

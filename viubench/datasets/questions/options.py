@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from viubench.datasets import choices
 from viubench.datasets.questions.columns import Columns
-from viubench.datasets.questions.templates import field, name
+from viubench.datasets.questions.templates import field, reference
 from viubench.errors import ViubenchError
 from viubench.tasks import cells
 
@@ -37,7 +37,7 @@ def in_columns(rows: Rows, found: Columns) -> Options | None:
     if len(found.options) < 2:
         return None
     texts = [_read(cells.listed, [row[column] for column in found.options]) for row in rows]
-    template = f"{{{{ [{', '.join(map(name, found.options))}] | listed }}}}"
+    template = f"{{{{ [{', '.join(map(reference, found.options))}] | listed }}}}"
     return Options(texts, template, found.options, ", ".join(found.options))
 
 
@@ -62,8 +62,8 @@ def apart(rows: Rows, found: Columns, right: str) -> Options | None:
         return None
     given = [row[wrong[0]] if len(wrong) == 1 else [row[column] for column in wrong] for row in rows]
     texts = [_several(_read(partial(cells.among, row[right]), value)) for row, value in zip(rows, given, strict=True)]
-    listed = name(wrong[0]) if len(wrong) == 1 else f"[{', '.join(map(name, wrong))}]"
-    template = f"{{{{ {name(right)} | among({listed}) }}}}"
+    listed = reference(wrong[0]) if len(wrong) == 1 else f"[{', '.join(map(reference, wrong))}]"
+    template = f"{{{{ {reference(right)} | among({listed}) }}}}"
     return Options(texts, template, tuple(wrong), f"{right} among {', '.join(wrong)}, in a fixed order", apart=True)
 
 

@@ -16,11 +16,11 @@ _JINJA = {"and", "or", "not", "is", "in", "if", "else", "true", "false", "none",
 
 def field(column: str, *filters: str, empty: bool = False) -> str:
     """The template of a column; `empty`: it is none where the column is."""
-    value = " | ".join([name(column), *filter(None, filters)])
-    return f"{{{{ {value} if {name(column)} is not none else none }}}}" if empty else f"{{{{ {value} }}}}"
+    value = " | ".join([reference(column), *filter(None, filters)])
+    return f"{{{{ {value} if {reference(column)} is not none else none }}}}" if empty else f"{{{{ {value} }}}}"
 
 
-def name(column: str) -> str:
+def reference(column: str) -> str:
     """A column as it is named within a template."""
     simple = column.isidentifier() and column.isascii() and not keyword.iskeyword(column) and column not in _JINJA
     return column if simple else f"_row[{json.dumps(column)}]"

@@ -27,8 +27,7 @@ from viubench.datasets.questions.answers import Asked, Reading
 from viubench.datasets.questions.columns import GROUPS, KEYS, Columns, plain, recognise
 from viubench.datasets.questions.options import Options
 from viubench.datasets.questions.table import Table
-from viubench.datasets.questions.templates import field
-from viubench.datasets.questions.templates import name as named
+from viubench.datasets.questions.templates import field, reference
 from viubench.errors import ViubenchError
 from viubench.schema import Task, VideoSpec
 from viubench.tasks import cells
@@ -213,7 +212,9 @@ class _Reader:
         if ends and all(ends) and all(self.filled(name) for name in ends):
             start, end = (self.use(name) for name in ends)
             self.said["answer"] = f"{start}, {end}: an interval in seconds"
-            return self.scored("temporal_iou", f"{{{{ [[{named(start)} | seconds, {named(end)} | seconds]] }}}}")
+            return self.scored(
+                "temporal_iou", f"{{{{ [[{reference(start)} | seconds, {reference(end)} | seconds]] }}}}"
+            )
         for name in self.found.several("interval"):
             values = [row[name] for row in self.rows if row[name] is not None]
             if name not in self.used and values and answers.of_values(values, intervals=True).kind == "interval":
@@ -231,14 +232,14 @@ class _Reader:
                     return self.take(own)
                 if name not in self.found.several("answer"):
                     options.refuse_unread(self.rows, name)
+        if self.answer_kind in ("number", "interval", "open", *WORDS):
+            return None
         right = next((name for name in self.found.several("answer") if self.filled(name)), "")
-        if own := options.apart(self.rows, self.found, right):
-            return self.take(own)
         name = self.found.one("question")
-        if name and self.answer_kind not in ("number", "interval", "open", *WORDS):
+        own = options.apart(self.rows, self.found, right)
+        if own is None and name:
             own = options.in_question(self.rows, name, self.asked(name))
-            return self.take(own) if own else None
-        return None
+        return self.take(own) if own else None
 
     def take(self, own: Options) -> Options:
         for name in own.columns:
@@ -249,8 +250,8 @@ class _Reader:
     def choice(self, likely: Sequence[str], own: Options) -> dict[str, Any]:
         """Multiple choice: of several columns of answers the first that can be read; another one settles what numbers
         count from."""
-        kinds = [self.answer_kind] if self.answer_kind else [kind for kind in answers.WAYS if self.counts(kind)]
-        kinds = ["text"] if own.apart else kinds
+        likely_kinds = ["text"] if own.apart else [kind for kind in answers.WAYS if self.counts(kind)]
+        kinds = [self.answer_kind] if self.answer_kind else likely_kinds
         fault: ViubenchError | None = None
         asked = {
             name: [
@@ -287,7 +288,7 @@ class _Reader:
             letters = {
                 column.casefold(): letter for column, letter in zip(self.found.options, choices.LETTERS, strict=False)
             }
-            return f"{{{{ {json.dumps(letters)}[{named(name)} | text | lower | trim] }}}}"
+            return f"{{{{ {json.dumps(letters)}[{reference(name)} | text | lower | trim] }}}}"
         return field(name, "letter")
 
     def scored(self, evaluator: str, answer: str, options: str = "") -> dict[str, Any]:
