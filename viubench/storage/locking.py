@@ -17,6 +17,7 @@ from viubench.errors import ViubenchError
 from viubench.storage import output
 
 LOCK = ".lock"
+"""The file in a folder that its lock is on."""
 
 
 def acquire(path: Path, busy: str, *, where: str, hint: str | None = None) -> BaseFileLock:
@@ -44,9 +45,14 @@ def alone(folder: Path, busy: str, *, where: str, hint: str | None = None) -> It
     try:
         yield
     finally:
-        lock.release()
-        if new and {one.name for one in folder.iterdir()} <= {LOCK}:
-            shutil.rmtree(folder)
+        leave(folder, lock, new)
+
+
+def leave(folder: Path, lock: BaseFileLock, new: bool) -> None:
+    """Release the lock of a folder, and remove a `new` one in which nothing came to be."""
+    lock.release()
+    if new and {one.name for one in folder.iterdir()} <= {LOCK}:
+        shutil.rmtree(folder)
 
 
 def is_held(path: Path) -> bool:

@@ -45,7 +45,7 @@ MISSING = "none"
 NAMES = ("protocol", "hash")
 """Keys of a protocol that follow from the others, which say what differs."""
 
-OWN = (*STARTED, "items", "pictures", "frontier.html", ".lock")
+OWN = (*STARTED, "items", "pictures", "frontier.html", locking.LOCK)
 """What a run writes."""
 
 
@@ -75,7 +75,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             raise ViubenchError(
                 f"{path} is not a run and not empty (it holds {foreign[0]!r})", where="--out", hint="name a new folder"
             )
-        lock = locking.acquire(path / ".lock", f"another process is writing to {path}", where="--out")
+        lock = locking.acquire(path / locking.LOCK, f"another process is writing to {path}", where="--out")
         return cls(path, lock, fresh, new)
 
     def begin(self, manifest: Manifest) -> None:
@@ -148,9 +148,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 with output.writing(self.path / record_log.FILE), file:
                     os.fsync(file.fileno())
         finally:
-            self._lock.release()
-            if self._new and {one.name for one in self.path.iterdir()} <= {".lock"}:  # nothing came of it
-                shutil.rmtree(self.path)
+            locking.leave(self.path, self._lock, self._new)
 
     def __exit__(self, *_: object) -> None:
         self.close()

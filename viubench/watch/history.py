@@ -40,7 +40,7 @@ class History(AbstractContextManager["History"]):
         except OSError as error:
             raise ViubenchError(f"cannot write to {out}: {error.strerror}", where="--out") from None
         busy, hint = f"another watch is writing to {out}", "stop it, or use another folder"
-        lock = locking.acquire(out / ".lock", busy, where="--out", hint=hint)
+        lock = locking.acquire(out / locking.LOCK, busy, where="--out", hint=hint)
         try:
             return cls(out, lock, read(out))
         except ViubenchError:

@@ -196,7 +196,7 @@ def finished(run: Path) -> bool:
 
 def busy(run: Path) -> bool:
     """Whether another process writes to the run folder: an evaluation whose watch was killed."""
-    return locking.is_held(run / ".lock")
+    return locking.is_held(run / locking.LOCK)
 
 
 def scores(run: Path) -> tuple[dict[str, WatchScore], WatchScore | None]:
