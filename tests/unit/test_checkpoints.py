@@ -118,10 +118,10 @@ def test_other_kinds_of_weights_are_named(name: str, message: str, tmp_path: Pat
     assert incomplete(other) == message
 
 
-def test_an_adapter_must_be_merged_first(tmp_path: Path) -> None:
+def test_an_adapter_without_its_configuration_is_not_whole(tmp_path: Path) -> None:
     adapter = folders.write(tmp_path / "checkpoint-1")
     (adapter / "model.safetensors").rename(adapter / "adapter_model.safetensors")
-    assert incomplete(adapter) == "it is an adapter: merge it into its base model"
+    assert incomplete(adapter) == "an adapter without adapter_config.json"
 
 
 @pytest.mark.parametrize("name", ["config.json", INDEX])

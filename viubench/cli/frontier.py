@@ -16,8 +16,8 @@ PAGE = "frontier.html"
 
 
 @takes(
-    "model engine replicas base_url protocol frames max_pixels max_tokens temperature top_p top_k samples system "
-    "thinking set name seed fresh frame_cache frame_cache_gb frame_cache_compress follow_links workers "
+    "model base_model engine replicas base_url protocol frames max_pixels max_tokens temperature top_p top_k samples "
+    "system thinking set name seed fresh frame_cache frame_cache_gb frame_cache_compress follow_links workers "
     "engine_arg deterministic include_path max_errors filmstrips quiet debug"
 )
 def frontier(

@@ -15,8 +15,8 @@ PAGE = "reward-groups.html"
 
 
 @takes(
-    "model engine replicas base_url videos protocol frames fps max_pixels max_tokens top_p top_k system thinking set "
-    "limit exclude name seed fresh frame_cache frame_cache_gb frame_cache_compress follow_links reader "
+    "model base_model engine replicas base_url videos protocol frames fps max_pixels max_tokens top_p top_k system "
+    "thinking set limit exclude name seed fresh frame_cache frame_cache_gb frame_cache_compress follow_links reader "
     "workers engine_arg deterministic include_path max_errors quiet debug"
 )
 def probe_data(

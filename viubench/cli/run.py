@@ -73,6 +73,11 @@ AnswerKind = Annotated[
     str | None,
     typer.Option(help="How their answers are written: letter, text, index0, index1, number, interval, yes_no, open."),
 ]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(help="Folder or hub id that the checkpoint was made from: it gives what is lacking, such as the "
+                      "weights below an adapter, a tokenizer, a processor."),
+]  # fmt: skip
 Replicas = Annotated[
     int | None, typer.Option(min=1, help="Engine processes, a GPU each (tensor_parallel_size GPUs each).")
 ]
@@ -107,6 +112,7 @@ def run(
     tasks: Tasks,
     out: Annotated[Path, typer.Option(help="Run folder; one that is there is resumed.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint folder, hub id, or the server's model name.")] = None,
+    base_model: BaseModel = None,
     engine: EngineName = None,
     replicas: Replicas = None,
     base_url: Annotated[list[str], typer.Option(help="Server endpoint; several share the load.")] = [],  # noqa: B006

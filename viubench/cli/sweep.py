@@ -20,10 +20,10 @@ PAGE, DATA = "sweep.html", "across.json"
 
 
 @takes(
-    "tasks model engine replicas base_url videos data_root protocol frames fps max_pixels max_tokens temperature top_p "
-    "top_k samples system thinking set limit exclude name seed fresh frame_cache frame_cache_gb frame_cache_compress "
-    "follow_links reader workers engine_arg deterministic include_path columns answer_kind price_in price_out "
-    "max_errors filmstrips track dry_run quiet debug"
+    "tasks model base_model engine replicas base_url videos data_root protocol frames fps max_pixels max_tokens "
+    "temperature top_p top_k samples system thinking set limit exclude name seed fresh frame_cache frame_cache_gb "
+    "frame_cache_compress follow_links reader workers engine_arg deterministic include_path columns answer_kind "
+    "price_in price_out max_errors filmstrips track dry_run quiet debug"
 )
 def sweep(
     *,

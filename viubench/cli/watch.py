@@ -16,13 +16,13 @@ from viubench.errors import ViubenchError
 PROTOCOL_OPTIONS = "max_tokens temperature top_p top_k samples system thinking"
 
 RESULT_OPTIONS = (
-    f"tasks engine videos data_root protocol frames fps max_pixels limit seed max_errors {PROTOCOL_OPTIONS}"
+    f"tasks engine videos data_root protocol frames fps max_pixels limit seed max_errors {PROTOCOL_OPTIONS} base_model"
 )
 """Options that change a score, in the order in which the history holds them."""
 
 
 @takes(
-    "track tasks engine_arg replicas deterministic videos data_root protocol frames fps max_pixels "
+    "track tasks base_model engine_arg replicas deterministic videos data_root protocol frames fps max_pixels "
     f"{PROTOCOL_OPTIONS} set limit frame_cache workers include_path max_errors"
 )
 def watch(
@@ -58,6 +58,8 @@ def watch(
         "seed": seed,
     }
     given |= {name: given[name] and given[name].resolve() for name in ("videos", "data_root")}
+    if (base_model := options["base_model"]) and Path(base_model).is_dir():
+        given["base_model"] = base_model = str(Path(base_model).resolve())
     words = _words(given, RESULT_OPTIONS) + [f"--engine-arg={pair}" for pair in options["engine_arg"]]
     words += [f"--set={pair}" for pair in options["set"]]
     words += ["--deterministic"] * options["deterministic"]
@@ -74,7 +76,7 @@ def watch(
         History.open(to) as history,
         resumable(),
     ):
-        scheduler = Scheduler(folder, history, words, settle=settle, max_errors=max_errors)
+        scheduler = Scheduler(folder, history, words, settle=settle, max_errors=max_errors, base_model=base_model)
         loop = WatchLoop(scheduler, more, reference, command, Printer(scheduler, training, quiet, tracker))
         loop.run(poll, once=once)
         raise typer.Exit(exit_code(history.latest()) if reference else 0)

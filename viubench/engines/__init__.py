@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
-from viubench.engines.base import Engine, EngineOptions
+from viubench.engines.base import CheckpointEngine, Engine, EngineOptions
 from viubench.errors import ViubenchError, did_you_mean
 
 GROUP = "viubench.engines"
@@ -48,6 +48,7 @@ def make(
     base_urls: Sequence[str] = (),
     args: Mapping[str, str] | None = None,
     deterministic: bool = False,
+    base_model: str | None = None,
     seed: int = 0,
 ) -> Engine:
     """An engine that is not started yet.
@@ -62,4 +63,6 @@ def make(
     engine_class = load(kind)
     if base_urls and kind != "server":
         raise ViubenchError(f"--base-url is for --engine server, not {kind}", where="--base-url")
-    return engine_class.from_options(EngineOptions(model, base_urls, args or {}, deterministic, seed))
+    if base_model is not None and not issubclass(engine_class, CheckpointEngine):
+        raise ViubenchError(f"--base-model is for a checkpoint, not for --engine {kind}", where="--base-model")
+    return engine_class.from_options(EngineOptions(model, base_urls, args or {}, deterministic, base_model, seed))

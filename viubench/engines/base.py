@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, Protocol
 
 from evaluators import Constraint, Evaluator
-from viubench.engines import engine_args
-from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines import base_models, engine_args
 from viubench.engines.families import FrameFormat as FrameFormat
 from viubench.engines.families import family, frame_format
 from viubench.engines.prompts import Showing
@@ -89,6 +88,7 @@ class EngineOptions:
     base_urls: Sequence[str] = ()  # endpoints of a server, for example http://127.0.0.1:8000/v1
     args: Mapping[str, str] = field(default_factory=dict)  # the `--engine-arg` pairs
     deterministic: bool = False  # an answer must depend on its request alone, not on other requests
+    base_model: str | None = None  # what a checkpoint lacks is taken from it; None for the one an adapter names
     seed: int = 0  # of the random baseline
 
 
@@ -184,16 +184,21 @@ class Engine(ABC):
         await self.close()
 
 
+_NOT_TOLD = ("name", "context", "adapter", "base_path")
+
+
 class CheckpointEngine(Engine):
     """Opens a checkpoint (folder or hub id) in this process, by `library`; ViubenchError where it is not complete."""
 
     library: ClassVar[str]
     install: ClassVar[str]  # what to do where `library` is missing
 
-    def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
+    def __init__(
+        self, model: str, args: Mapping[str, str], *, deterministic: bool = False, base_model: str | None = None
+    ) -> None:
         self.args = args
         self.deterministic = deterministic
-        self.checkpoint = describe_checkpoint(model)
+        self.checkpoint = base_models.describe(model, base_model)
         self.family = family(self.checkpoint)
         self.frame_format = frame_format(self.checkpoint, getattr(self.family, self.kind, None))
         self.settings: dict[str, Any] = {}
@@ -205,7 +210,7 @@ class CheckpointEngine(Engine):
         if options.model is None:
             hint = "--model FOLDER (viubench tiny --out FOLDER makes one)"
             raise ViubenchError(f"the {cls.kind} engine needs a model", hint=hint)
-        return cls(options.model, options.args, deterministic=options.deterministic)
+        return cls(options.model, options.args, deterministic=options.deterministic, base_model=options.base_model)
 
     @classmethod
     def missing(cls) -> str | None:
@@ -223,6 +228,6 @@ class CheckpointEngine(Engine):
             raise ViubenchError(message, where="--engine", hint=self.install)
 
     def describe(self) -> dict[str, Any]:
-        facts = {name: value for name, value in self.checkpoint.items() if name not in ("name", "context")}
+        facts = {name: value for name, value in self.checkpoint.items() if name not in _NOT_TOLD}
         version = f"{self.library} {self.version}"
         return {"model": self.checkpoint["name"], "version": version, **facts, "settings": self.settings}

@@ -24,12 +24,16 @@ HEADER_LIMIT = 100 * 2**20  # bytes of header that safetensors itself accepts
 
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 
-ADAPTER = "adapter_model.safetensors"
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+"""A checkpoint has a tokenizer where it has one of these."""
 
 _PART = re.compile(r"^model-(\d{1,6})-of-(\d{1,6})\.safetensors$")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SMALL_FILES = (
     "config.json", "generation_config.json", "tokenizer*", "*processor_config.json", "chat_template*", "*.py",
+    ADAPTER_CONFIG,
 )  # fmt: skip
 _FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py")
 
@@ -47,22 +51,30 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     Raises:
         ViubenchError: no such folder or hub id, or the folder is no complete checkpoint; says what is missing.
     """
-    folder, revision = _locate(model)
+    folder, revision = locate(model)
     require_complete(folder)
+    facts = read_facts(folder) | {"name": shown_name(model, folder, revision), "fingerprint": fingerprint(folder)}
+    return facts if revision is None else facts | {"revision": revision}
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What the configuration in a folder says of its model; ViubenchError where it does not read."""
     config = _read_config(folder)
     text = config.get("text_config") or config
-    named = model.rstrip("/").rsplit("/", 1)[-1]
-    facts = {
-        "name": model if revision is not None else named if named not in ("", ".", "..", "~") else folder.name,
+    return {
         "path": str(folder),
         "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),
         "size_multiple": _size_multiple(folder, config),
         "context": text.get("max_position_embeddings"),
         "cache_values": _cache_values(text),
-        "fingerprint": fingerprint(folder),
     }
-    return facts if revision is None else facts | {"revision": revision}
+
+
+def shown_name(model: str, folder: Path, revision: str | None) -> str:
+    """What a model is called in tables: its hub id, or the folder's name."""
+    named = model.rstrip("/").rsplit("/", 1)[-1]
+    return model if revision is not None else named if named not in ("", ".", "..", "~") else folder.name
 
 
 def fingerprint(folder: Path) -> str:
@@ -128,7 +140,8 @@ def _tensor_pieces(path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def _locate(model: str) -> tuple[Path, str | None]:
+def locate(model: str) -> tuple[Path, str | None]:
+    """The folder of a model, and of one from the hub its revision; raises as `describe_checkpoint`."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve(), None
@@ -153,8 +166,16 @@ def _locate(model: str) -> tuple[Path, str | None]:
     return folder, folder.name
 
 
-def require_complete(folder: Path) -> None:
-    """Raise ViubenchError unless configuration, tokenizer, processor and all weights are there, as long as they say."""
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter (LoRA or another of peft's), and no model of its own."""
+    weights = {path.name for path in folder.glob("*.safetensors")}
+    configured = (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file()
+    return weights <= {ADAPTER} and (configured or ADAPTER in weights)
+
+
+def require_complete(folder: Path, *, based: bool = False) -> None:
+    """Raise ViubenchError unless configuration, tokenizer, processor and all weights are there, as long as they say.
+    One that is `based` on another model takes tokenizer and processor from it where it has none."""
     weights = {path.name: path for path in sorted(folder.glob("*.safetensors"))}
     _refuse_adapter(folder, weights)
     _read_config(folder)
@@ -164,22 +185,24 @@ def require_complete(folder: Path) -> None:
         missing.append("weights as .safetensors" + " (pickled weights are not opened: they can run code)" * pickled)
     elif lost := _lost(folder, weights):
         missing.append(lost)
-    if not _has(folder, "tokenizer.json", "tokenizer.model", "vocab.json"):
+    hint = "copy the missing files from the model it was made from"
+    if not (based or _has(folder, *TOKENIZERS)):
         missing.append("a tokenizer (tokenizer.json)")
-    if not _has(folder, "processor_config.json", "preprocessor_config.json"):
+    if not (based or _has(folder, "processor_config.json", "preprocessor_config.json")):
         missing.append("a processor (processor_config.json or preprocessor_config.json)")
     if missing:
-        raise ViubenchError(
-            f"not a complete checkpoint: it lacks {'; '.join(missing)}",
-            where=str(folder),
-            hint="copy the missing files from the model it was made from",
-        )
+        if weights and "weight" not in missing[0]:
+            hint = "name the model that it was made from: --base-model MODEL"
+        raise ViubenchError(f"not a complete checkpoint: it lacks {'; '.join(missing)}", where=str(folder), hint=hint)
     for path in weights.values():
-        size, promised = path.stat().st_size, read_header(path).end
-        if size != promised:
-            raise ViubenchError(
-                f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again"
-            )
+        require_whole(path)
+
+
+def require_whole(path: Path) -> None:
+    """Raise ViubenchError unless a safetensors file is as long as its header says."""
+    size, promised = path.stat().st_size, read_header(path).end
+    if size != promised:
+        raise ViubenchError(f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again")
 
 
 def _has(folder: Path, *patterns: str) -> bool:
@@ -193,7 +216,7 @@ def _size_multiple(folder: Path, config: dict[str, Any]) -> int | None:
     for name in ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json"):
         if isinstance(patch, int) and isinstance(merge, int):
             break
-        settings = _read_json(folder, name) if (folder / name).is_file() else {}
+        settings = read_json(folder, name) if (folder / name).is_file() else {}
         settings = settings.get("video_processor", settings)
         patch, merge = patch or settings.get("patch_size"), merge or settings.get("merge_size")
     return patch * merge if isinstance(patch, int) and isinstance(merge, int) else None
@@ -212,7 +235,7 @@ def _cache_values(text: dict[str, Any]) -> int | None:
 def _lost(folder: Path, weights: Collection[str]) -> str:
     """Which files of the weights are not there, by their list or, where there is none, their numbers; or empty."""
     if (folder / INDEX).is_file():
-        shards = _read_json(folder, INDEX).get("weight_map")
+        shards = read_json(folder, INDEX).get("weight_map")
         if not isinstance(shards, dict):
             raise ViubenchError(f"{INDEX} does not read: it has no weight_map", where=str(folder / INDEX))
         lost = sorted({str(name) for name in shards.values()} - set(weights))
@@ -226,7 +249,7 @@ def _lost(folder: Path, weights: Collection[str]) -> str:
 def _refuse_adapter(folder: Path, weights: Collection[str]) -> None:
     """transformers opens another model where it finds an adapter's configuration: the one that it was trained on."""
     whole = set(weights) - {ADAPTER}
-    if not (folder / "adapter_config.json").is_file() and (whole or ADAPTER not in weights):
+    if not (folder / ADAPTER_CONFIG).is_file() and (whole or ADAPTER not in weights):
         return
     if whole:
         raise ViubenchError(
@@ -234,7 +257,7 @@ def _refuse_adapter(folder: Path, weights: Collection[str]) -> None:
             where=str(folder),
             hint="where the adapter is merged into these weights, move adapter_config.json away",
         )
-    hint = "peft's merge_and_unload does that; give the folder of what it saves"
+    hint = "viubench run and viubench watch do that; for other uses save what peft's merge_and_unload gives"
     raise ViubenchError("it is an adapter: merge it into its base model", where=str(folder), hint=hint)
 
 
@@ -247,7 +270,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             where=str(folder),
             hint=f"give one of them, for example {inner[-1]}; viubench watch evaluates each",
         )
-    config = _read_json(folder, "config.json")
+    config = read_json(folder, "config.json")
     for name, kind in (("architectures", list), ("text_config", dict), ("vision_config", dict)):
         if not isinstance(config.get(name) or kind(), kind):
             what = "list" if kind is list else "object"
@@ -256,7 +279,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint; ViubenchError where there is none."""
     path = folder / name
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ def footprint(
     settings = default_settings(checkpoint, on_cpu=gpu is None, needs=needs) if kind == "vllm" else {}
     settings |= {name: engine_args.as_json(value) for name, value in args.items()}
     width = DTYPE_BYTES.get(str(settings.get("dtype")), 4 if gpu is None else 2)
-    weights = parameters(Path(checkpoint["path"])) * width
+    weights = parameters(Path(checkpoint.get("base_path", checkpoint["path"]))) * width
     token = (checkpoint.get("cache_values") or 0) * width
     if kind == "hf":
         room = free_memory() if gpu is None else gpu.free

@@ -64,6 +64,8 @@ class EvalConfig:
 
     Args:
         model: checkpoint folder, hub id, the server's name of the model, a server's URL, or an `Engine`.
+        base_model: folder or hub id of the model that the checkpoint was made from: what it lacks is taken from there,
+            the weights below an adapter, a tokenizer, a processor. An adapter names its own.
         tasks: tasks and suites by name (also `lmms:NAME`, or a pattern such as `viubench_ground_*`), YAML files, files
             of your own questions (JSONL, CSV, TSV, Excel, Parquet, JSON), folders of built items, of task files or of
             questions, `Task` objects and tables of questions (a DataFrame, or a list of dictionaries), mixed; a text
@@ -151,6 +153,7 @@ class EvalConfig:
     reader: str = OWN
     workers: int | None = None
     engine_args: Mapping[str, Any] | None = None
+    base_model: PathLike | None = None
     deterministic: bool = False
     include_path: PathLike | Iterable[PathLike] = ()
     columns: Mapping[str, str] | None = None

@@ -241,6 +241,7 @@ def engine_factory(kind: str, config: EvalConfig) -> Callable[[], Engine]:
         base_urls=config.base_urls,
         args=config.engine_settings,
         deterministic=config.deterministic,
+        base_model=None if config.base_model is None else os.fspath(config.base_model),
         seed=config.seed,
     )
 

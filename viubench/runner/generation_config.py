@@ -8,11 +8,12 @@ Example:
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from viubench.engines.checkpoints import describe_checkpoint
+from viubench.engines import base_models
 from viubench.errors import ViubenchError
 from viubench.runner.config import EvalConfig
 
@@ -37,7 +38,8 @@ def settings(config: EvalConfig, asked: Iterable[str]) -> tuple[dict[str, Any], 
         )
     if kind not in ("vllm", "hf") or config.model_name is None:
         return {}, []
-    path = Path(describe_checkpoint(config.model_name)["path"], FILE)
+    base = None if config.base_model is None else os.fspath(config.base_model)
+    path = Path(base_models.describe(config.model_name, base)["path"], FILE)
     if not path.is_file():
         return {"decoding.temperature": 0.0}, [f"{config.model_name} has no {FILE}: answers are greedy (temperature 0)"]
     try:

@@ -134,7 +134,7 @@ def manifest(plan: Plan, engine: Described, config: EvalConfig) -> Manifest:
         settings["deterministic"] = True
     name = settings.pop("model")
     model = {"name": name} | {
-        key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture") if key in settings
+        key: settings.pop(key) for key in ("path", "revision", "fingerprint", "architecture", "base") if key in settings
     }
     if config.name is not None:
         model |= {"name": config.name, "id": name}

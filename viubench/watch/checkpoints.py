@@ -6,7 +6,8 @@ Example:
 
 A step is read from the folder's name: `checkpoint-200`, `step-000200`, `epoch=1-step=200`, `global_step_200/actor/...`.
 A checkpoint is complete when its configuration, tokenizer, processor and weights are there, as long as their headers
-say. Whether its writer is done shows only in time, or in the list of files that this project's trainer writes last.
+say; of an adapter, and of one that has tokenizer and processor from its base model, when its own files are. Whether its
+writer is done shows only in time, or in the list of files that this project's trainer writes last.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from viubench.engines import checkpoints
+from viubench.engines import base_models, checkpoints
 from viubench.errors import ViubenchError
 from viubench.schema import utf8
 
@@ -29,6 +30,8 @@ STEP_WORDS = ("global_?steps?|steps?", "checkpoint|ckpt|model", "iter(?:ation)?s
 
 BEING_WRITTEN = re.compile(r"^[._]|^te?mp[-_.]|[-_.](?:te?mp|part|partial|incomplete)$", re.IGNORECASE)
 """Names that writers give to a folder until it is complete."""
+
+CONFIGURATIONS = ("config.json", checkpoints.ADAPTER_CONFIG)
 
 DEEPEST = 3
 """Folders below `global_step_200` in which its model is searched."""
@@ -78,25 +81,25 @@ def stamp(folder: Path) -> tuple[str, float]:
     return digest.hexdigest(), max(time.time() - newest, 0.0)
 
 
-def completeness(checkpoint: Checkpoint) -> tuple[str, bool]:
+def completeness(checkpoint: Checkpoint, base_model: str | None = None) -> tuple[str, bool]:
     """Why the checkpoint is incomplete, empty where it is not; and whether its trainer marked it as complete."""
     if marked(checkpoint.folder):
         return "", True
     if (checkpoint.folder / LISTED).is_file():
         return f"it lacks files of its list ({LISTED}), or parts of them", False
-    return incomplete(checkpoint.model), False
+    return incomplete(checkpoint.model, base_model), False
 
 
-def incomplete(model: Path) -> str:
-    """Why `model` cannot be opened yet; empty where it can. Stricter than an engine, which opens the weights that are
-    there: without an index, more may come."""
+def incomplete(model: Path, base_model: str | None = None) -> str:
+    """Why `model` cannot be opened yet, with what `base_model` gives; empty where it can. Stricter than an engine,
+    which opens the weights that are there: without an index, more may come."""
     try:
-        checkpoints.require_complete(model)
+        base_models.require_complete(model, base_model)
     except ViubenchError as error:
         return error.message
     except OSError as error:
         return f"it cannot be read: {error.strerror or error}"
-    if any((model / name).is_file() for name in (checkpoints.INDEX, checkpoints.WEIGHTS)):
+    if any((model / name).is_file() for name in (checkpoints.INDEX, checkpoints.WEIGHTS, checkpoints.ADAPTER)):
         return ""
     return f"it lacks {checkpoints.WEIGHTS} or {checkpoints.INDEX}"
 
@@ -111,11 +114,11 @@ def marked(folder: Path) -> bool:
 
 
 def _model(folder: Path) -> Path:
-    """`folder` or the nearest one in it with a configuration, those with weights first."""
+    """`folder` or the nearest one in it with a configuration or an adapter's, those with weights first."""
     level = [folder]
     candidates: list[Path] = []
     for _ in range(DEEPEST + 1):
-        candidates += [path for path in level if (path / "config.json").is_file()]
+        candidates += [path for path in level if any((path / name).is_file() for name in CONFIGURATIONS)]
         if candidates and candidates[0] == folder:
             return folder
         level = [path for parent in level for path in _folders(parent)]

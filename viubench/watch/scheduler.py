@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from viubench.engines.checkpoints import fingerprint
+from viubench.engines.base_models import fingerprint
 from viubench.errors import ViubenchError
 from viubench.schema import FAILED, GateOutcome, Suite, WatchEntry, WatchScore, content_hash, utf8
 from viubench.schema.gate import MAX_ERRORS
@@ -76,6 +76,7 @@ class Scheduler:
         options: those of `viubench run`, model and run folder apart.
         settle: seconds without a change after which a complete checkpoint counts as written.
         max_errors: share of media and engine errors above which an evaluation has failed.
+        base_model: gives what the checkpoints lack, see `engines.base_models`.
         clock: monotonic seconds.
 
     Raises:
@@ -88,6 +89,7 @@ class Scheduler:
     _: KW_ONLY
     settle: float
     max_errors: float = MAX_ERRORS
+    base_model: str | None = None
     clock: Callable[[], float] = time.monotonic
     _states: dict[str, State] = field(default_factory=dict, init=False)
 
@@ -108,7 +110,7 @@ class Scheduler:
             try:
                 why, state = self._state(checkpoint)
                 if not why and due is None:
-                    state.fingerprint = state.fingerprint or fingerprint(checkpoint.model)
+                    state.fingerprint = state.fingerprint or fingerprint(checkpoint.model, self.base_model)
                     if not self.history.has(checkpoint.name, state.fingerprint, self.options):
                         due = Due(checkpoint, state.fingerprint)
             except (OSError, ViubenchError) as error:
@@ -172,7 +174,9 @@ class Scheduler:
         state = self._states.get(checkpoint.name)
         if state is None or state.stamp != stamp:
             since = now - age if state is None else now
-            state = self._states[checkpoint.name] = State(stamp, since, *checkpoints.completeness(checkpoint))
+            state = self._states[checkpoint.name] = State(
+                stamp, since, *checkpoints.completeness(checkpoint, self.base_model)
+            )
         if state.incomplete:
             return state.incomplete, state
         return ("" if state.marked or now - state.since >= self.settle else SETTLING), state

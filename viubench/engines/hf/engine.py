@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from viubench.engines import constrained, engine_args, marks, processors, prompts, sight
+from viubench.engines import constrained, engine_args, marks, merging, processors, prompts, sight
 from viubench.engines.base import CheckpointEngine, Request, Response, allow_read_only_frames
 from viubench.engines.families import FAMILIES
 from viubench.engines.hf import constraints, decoding, positions
@@ -52,8 +52,11 @@ class HfEngine(CheckpointEngine):
     lacks: ClassVar[tuple[str, ...]] = ("reasoning_budget", "reasoning_parser")
     answers = frozenset({"free", "constrained", "likelihood"})
 
-    def __init__(self, model: str, args: Mapping[str, str], *, deterministic: bool = False) -> None:
-        super().__init__(model, engine_args.typed(args, ARGUMENTS, self.kind), deterministic=deterministic)
+    def __init__(
+        self, model: str, args: Mapping[str, str], *, deterministic: bool = False, base_model: str | None = None
+    ) -> None:
+        given = engine_args.typed(args, ARGUMENTS, self.kind)
+        super().__init__(model, given, deterministic=deterministic, base_model=base_model)
         self.trust = self.args.get("trust_remote_code") == "true"
         self._model: Any = None
         self._grammars: constraints.Grammars | None = None
@@ -83,6 +86,7 @@ class HfEngine(CheckpointEngine):
         self.settings = {**self.args, "device": device, "dtype": dtype}
         extra = {name: value for name, value in self.args.items() if name == "attn_implementation"}
         path = self.checkpoint["path"]
+        merging.merge(self.checkpoint, trust=self.trust)
         self._processor = processors.open_processor(path, self.trust)
         sure = self.checkpoint["model_type"] in FAMILIES
         self._showing = processors.showing(self._processor, self.family, sure)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from viubench.engines import engine_args, marks, processors, templates
+from viubench.engines import engine_args, marks, merging, processors, templates
 from viubench.engines.base import CheckpointEngine, Needs, Request, Response, allow_read_only_frames
 from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
@@ -76,12 +76,14 @@ class VllmEngine(CheckpointEngine):
         return {"max_in_flight": int, **known}
 
     def __init__(
-        self, model: str, args: Mapping[str, str], *, deterministic: bool = False, logprobs: bool = False
-    ) -> None:
+        self, model: str, args: Mapping[str, str], *, deterministic: bool = False, base_model: str | None = None,
+        logprobs: bool = False,
+    ) -> None:  # fmt: skip
         if deterministic and (fixed := sorted(set(ALONE) & set(args))):
             raise ViubenchError(f"--deterministic settles {fixed[0]}", where="--engine-arg", hint="leave it out")
         own = {name: value for name, value in args.items() if name == "max_in_flight"}
-        super().__init__(model, {name: args[name] for name in args if name not in own}, deterministic=deterministic)
+        others = {name: value for name, value in args.items() if name not in own}
+        super().__init__(model, others, deterministic=deterministic, base_model=base_model)
         self._in_flight = engine_args.typed(own, {"max_in_flight": int}, self.kind).get("max_in_flight")
         if self._in_flight is not None and self._in_flight < 1:
             raise ViubenchError(f"max_in_flight is {self._in_flight}", where="--engine-arg", hint="give at least 1")
@@ -143,6 +145,7 @@ class VllmEngine(CheckpointEngine):
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
         given = {"model": self.checkpoint["path"], **quiet, **self.settings}
+        merging.merge(self.checkpoint, trust=bool(self.settings["trust_remote_code"]))
         self._processor = processors.open_processor(self.checkpoint["path"], bool(self.settings["trust_remote_code"]))
         known = self.checkpoint["model_type"] in FAMILIES
         self._showing = processors.showing(self._processor, self.family, known, self.kind)
