@@ -41,6 +41,15 @@ def items(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("fresh", "--fresh is resume=False"), ("max_token", "did you mean max_tokens?"), ("xyzzy", "see help")],
+)
+def test_a_keyword_that_is_none_is_told_with_the_one_that_is_meant(name: str, told: str) -> None:
+    with pytest.raises(TypeError, match=f"evaluate\\(\\) has no '{name}'; {told}".replace("?", "\\?")):
+        viubench.evaluate(tasks="viubench", **{name: 1})  # type: ignore[arg-type]
+
+
 class Echo(viubench.Engine):
     """An engine of the user's own: sees the frames, gives the true answer to every second question."""
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-
 from viubench.engines import base_models, checkpoints
 from viubench.engines.base_models import describe, fingerprint
 from viubench.errors import ViubenchError
@@ -118,7 +117,7 @@ def test_pickled_and_torn_adapters_are_refused(base: Path, tmp_path: Path) -> No
     with pytest.raises(ViubenchError, match="torn weights"):
         describe(str(adapter))
     (adapter / checkpoints.ADAPTER).rename(adapter / "adapter_model.bin")
-    with pytest.raises(ViubenchError, match="an adapter without adapter_model.safetensors") as raised:
+    with pytest.raises(ViubenchError, match=r"an adapter without adapter_model\.safetensors") as raised:
         describe(str(adapter))
     assert "pickled" in str(raised.value.hint)
 
@@ -158,7 +157,7 @@ def test_a_template_among_the_settings_of_the_base_model_s_tokenizer_is_taken(ba
 
 def test_what_neither_has_is_still_lacking(base: Path, tmp_path: Path) -> None:
     bare = without(base, tmp_path / "checkpoint-7", "tokenizer*", "model.safetensors")
-    with pytest.raises(ViubenchError, match="weights as .safetensors"):
+    with pytest.raises(ViubenchError, match=r"weights as \.safetensors"):
         describe(str(bare), str(base))
 
 

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from viubench.api.run import Run
 from viubench.engines.baselines import AnswersEngine
+from viubench.errors import did_you_mean
 from viubench.runner.config import MAX_ERRORS, EvalConfig, PathLike, Progress, Rows
 from viubench.runner.dry_run import DryRun, forecast
 from viubench.runner.evaluate import ActiveRun
@@ -27,6 +28,15 @@ from viubench.schema import Task
 from viubench.storage.run_dir import read_manifest, read_results
 from viubench.system.tracking import Tracker, facts_of
 
+TYPED = {
+    "fresh": "--fresh is resume=False",
+    "engine_arg": "--engine-arg K=V is engine_args={'K': V}",
+    "dry_run": "--dry-run is the function viubench.dry_run",
+    "quiet": "nothing is printed in any case",
+    "follow_links": "set VIUBENCH_FOLLOW_LINKS=1 in os.environ",
+}
+"""Options of the command that have another form in Python."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -34,9 +44,14 @@ T = TypeVar("T")
 def _takes(options: Callable[P, EvalConfig]) -> Callable[[Callable[[EvalConfig], T]], Callable[P, T]]:
     """Let a function of an `EvalConfig` be called with the keywords of `options`, and show them in its help."""
 
+    known = inspect.signature(options).parameters
+
     def decorate(function: Callable[[EvalConfig], T]) -> Callable[P, T]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for name in kwargs.keys() - known.keys():
+                hint = did_you_mean(name, tuple(known), f"see help(viubench.{function.__name__})")
+                raise TypeError(f"{function.__name__}() has no {name!r}; {TYPED.get(name, hint)}")
             return function(options(*args, **kwargs))
 
         keywords = (options.__doc__ or "").partition("Args:")
