@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import inprocess
 import pytest
 from engine_requests import ask, standard, texts
 
 from viubench.engines import make, merging
-from viubench.engines.base_models import describe
+from viubench.engines.base_models import describe, fingerprint
 from viubench.engines.checkpoints import ADAPTER
 from viubench.errors import ViubenchError
+from viubench.storage.run_dir import read_manifest
+from viubench.watch.history import read
 
 peft = pytest.importorskip("peft")
 
@@ -26,6 +30,7 @@ pytestmark = pytest.mark.engine
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("VIUBENCH_CACHE", str(folder))
+    describe.cache_clear()
     return folder
 
 
@@ -52,7 +57,7 @@ def write_adapter(base: Path, to: Path, **more: Any) -> Path:
     import transformers
 
     model = transformers.AutoModelForImageTextToText.from_pretrained(base)
-    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=LAYERS, **more)
+    config = peft.LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": LAYERS} | more)
     tuned = peft.get_peft_model(model, config)
     draws = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -113,7 +118,10 @@ def test_old_ones_leave_the_cache(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda names: names | {"base_model.model.lost.lora_A.weight": next(iter(names.values()))}, "1 of its weights"),
+        (
+            lambda names: names | {"base_model.model.lost.lora_A.weight": next(iter(names.values())).clone()},
+            "1 of its weights",
+        ),
         (lambda names: dict(list(names.items())[1:]), "1 layers of"),
         (lambda names: {name.replace("language_model", "lm"): value for name, value in names.items()}, "fit nowhere"),
     ],
@@ -130,9 +138,51 @@ def test_an_adapter_that_does_not_fit_is_refused(change: Any, message: str, adap
     assert "another model" in str(raised.value.hint)
 
 
+def test_an_adapter_of_older_names_is_merged(tmp_path: Path) -> None:
+    """transformers called the layers of Qwen2.5-VL otherwise before 4.52."""
+    from safetensors.torch import load_file, save_file
+
+    from viubench.engines import tiny_checkpoints
+
+    base = tmp_path / "base"
+    tiny_checkpoints.write(base, family="qwen2_5_vl")
+    new, old = write_adapter(base, tmp_path / "new", target_modules=r".*\.(q_proj|qkv)"), tmp_path / "old"
+    shutil.copytree(new, old)
+    names = {"model.model.language_model.": "model.model.", "model.model.visual.": "model.visual."}
+    weights = load_file(new / ADAPTER)
+    for present, former in names.items():
+        weights = {name.replace(present, former): value for name, value in weights.items()}
+    assert weights.keys().isdisjoint(load_file(new / ADAPTER))
+    save_file(weights, old / ADAPTER)
+    first, second = (merging.merged(one, str(base)).state_dict() for one in (new, old))
+    assert all(first[name].equal(second[name]) for name in first)
+
+
 def test_an_adapter_to_a_model_of_another_size_is_refused(adapter: Path, tmp_path: Path) -> None:
     from viubench.engines import tiny_checkpoints
 
     tiny_checkpoints.write(tmp_path / "larger", kind=tiny_checkpoints.LEARNER)
     with pytest.raises(ViubenchError, match="peft cannot merge it"):
         merging.merge(describe(str(adapter), str(tmp_path / "larger")))
+
+
+def test_a_watch_evaluates_adapters(
+    adapter: Path, tiny_model: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter was trained elsewhere: the model that it names is not on this machine."""
+    moved = tmp_path / "training" / adapter.name
+    shutil.copytree(adapter, moved)
+    config = json.loads((moved / "adapter_config.json").read_text())
+    (moved / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "/elsewhere/model"}))
+    items = tmp_path / "items"
+    inprocess.viubench("build", "--recipe", "viubench-mini", "--n", 1, "--videos", clips, "--out", items)
+    done = inprocess.command(
+        "watch", moved.parent, "--tasks", items, "--engine", "hf", "--base-model", tiny_model, "--once",
+        "--settle", 0,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (entry,) = read(moved.parent / "watch")
+    assert (entry.status, entry.step, entry.reason) == ("evaluated", 30, "")
+    model = read_manifest(moved.parent / "watch" / entry.run).model
+    assert (model["name"], model["base"]) == (adapter.name, tiny_model.name)
+    assert model["fingerprint"] == entry.fingerprint == fingerprint(moved, str(tiny_model))

@@ -83,8 +83,10 @@ def merged(adapter: Path, base: str, trust: bool = False) -> Any:
         raise ViubenchError(f"an adapter needs peft: {error}", where=str(adapter), hint="pip install peft") from error
     model = processors.open_model(base, trust, dtype="auto")
     try:
-        tuned = peft.PeftModel.from_pretrained(model, str(adapter))
-        loaded = peft.set_peft_model_state_dict(tuned, peft.load_peft_weights(str(adapter), device="cpu"))
+        renamed = _renamed(model)
+        tuned = peft.PeftModel.from_pretrained(model, str(adapter), key_mapping=renamed)
+        weights = peft.load_peft_weights(str(adapter), device="cpu", key_mapping=renamed)
+        loaded = peft.set_peft_model_state_dict(tuned, weights)
         _require_all(loaded, tuned.base_model.prefix, adapter, base)
         return tuned.merge_and_unload(safe_merge=True)
     except ViubenchError:
@@ -93,6 +95,18 @@ def merged(adapter: Path, base: str, trust: bool = False) -> Any:
         reason = " ".join(str(error).split())[:400]
         hint = "check that it was trained on this base model (--base-model names another), and peft's version"
         raise ViubenchError(f"peft cannot merge it: {reason}", where=str(adapter), hint=hint) from error
+
+
+def _renamed(model: Any) -> dict[str, str]:
+    """How layers of a model were called before (a pattern) and are now, by the table with which transformers renames
+    those of checkpoints: adapters of older trainers have the former names."""
+    try:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+    except ImportError:  # before 5
+        return dict(getattr(model, "_checkpoint_conversion_mapping", None) or {})
+    plain = [one for one in get_model_conversion_mapping(model) if type(one).__name__ == "WeightRenaming"]
+    pairs = [(one.source_patterns, one.target_patterns) for one in plain]
+    return {old[0]: new[0] for old, new in pairs if len(old) == len(new) == 1}
 
 
 def _require_all(loaded: Any, prefix: str, adapter: Path, base: str) -> None:
