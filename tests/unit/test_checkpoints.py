@@ -81,6 +81,7 @@ def test_a_whole_checkpoint_is_one_that_engines_open(shards: int, tmp_path: Path
 
 
 LACKS = "not a complete checkpoint: it lacks "
+JOIN = f"{LACKS}weights as .safetensors (each process saved its own part: join them with "
 
 
 @pytest.mark.parametrize(
@@ -110,10 +111,14 @@ def test_a_file_that_is_missing_is_named(name: str, message: str, tmp_path: Path
             f"{LACKS}weights as .safetensors (pickled weights are not opened: they can run code)",
         ),
         ("notes.txt", f"{LACKS}weights as .safetensors"),
+        ("pytorch_model_fsdp_0/__0_0.distcp", f"{JOIN}accelerate merge-weights)"),
+        ("global_step5/mp_rank_00_model_states.pt", f"{JOIN}zero_to_fp32.py, which DeepSpeed puts beside them)"),
+        ("../model_world_size_2_rank_0.pt", f"{JOIN}python -m verl.model_merger merge)"),
     ],
 )
 def test_other_kinds_of_weights_are_named(name: str, message: str, tmp_path: Path) -> None:
     other = folders.write(tmp_path / "checkpoint-1", leave_out="model.safetensors")
+    (other / name).parent.mkdir(exist_ok=True)
     (other / name).touch()
     assert incomplete(other) == message
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_read_waits_and_says_so(tmp_path: Path, monkeypatch: pyte
     folders.write(tmp_path / "checkpoint-1")
     folders.write(tmp_path / "checkpoint-2", seed=2)
 
-    def unreadable(model: Path) -> str:
+    def unreadable(model: Path, base_model: str | None) -> str:
         if model.name == "checkpoint-1":
             raise PermissionError(13, "Permission denied", str(model))
         return "f"

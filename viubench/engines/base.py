@@ -184,7 +184,7 @@ class Engine(ABC):
         await self.close()
 
 
-_NOT_TOLD = ("name", "context", "adapter", "base_path")
+_NOT_TOLD = ("name", "context", "given", "adapter", "base_path")
 
 
 class CheckpointEngine(Engine):
@@ -229,5 +229,6 @@ class CheckpointEngine(Engine):
 
     def describe(self) -> dict[str, Any]:
         facts = {name: value for name, value in self.checkpoint.items() if name not in _NOT_TOLD}
+        facts["path"] = self.checkpoint.get("given", facts["path"])
         version = f"{self.library} {self.version}"
         return {"model": self.checkpoint["name"], "version": version, **facts, "settings": self.settings}

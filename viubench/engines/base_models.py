@@ -43,8 +43,8 @@ def describe(model: str, base_model: str | None = None) -> dict[str, Any]:
         base_model: folder or hub id of the model that it was made from; None for the one that an adapter names.
 
     Returns:
-        Also `base` (its name), where something was taken from it, and `adapter` (a folder), where the weights in
-        `path` come by merging that one into `base_path`.
+        Also, where something was taken from it, `base` (its name) and `given` (the checkpoint's own folder); `adapter`
+        (a folder), where the weights in `path` come by merging that one into `base_path`.
 
     Raises:
         ViubenchError: as `describe_checkpoint`, or the base model is needed and not known, or not there.
@@ -63,6 +63,7 @@ def describe(model: str, base_model: str | None = None) -> dict[str, Any]:
         "name": checkpoints.shown_name(model, folder, revision),
         "fingerprint": _both(own, base),
         "base": base["name"],
+        "given": str(folder),
     }
     if adapter:
         facts |= {"adapter": str(folder), "base_path": base["path"]}

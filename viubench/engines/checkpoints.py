@@ -181,8 +181,7 @@ def require_complete(folder: Path, *, based: bool = False) -> None:
     _read_config(folder)
     missing = []
     if not weights:
-        pickled = _has(folder, "*.bin", "*.pt", "*.pth", "../*.pt")
-        missing.append("weights as .safetensors" + " (pickled weights are not opened: they can run code)" * pickled)
+        missing.append("weights as .safetensors" + _other_weights(folder))
     elif lost := _lost(folder, weights):
         missing.append(lost)
     hint = "copy the missing files from the model it was made from"
@@ -203,6 +202,23 @@ def require_whole(path: Path) -> None:
     size, promised = path.stat().st_size, read_header(path).end
     if size != promised:
         raise ViubenchError(f"torn weights: {size} of {promised} bytes", where=str(path), hint="copy the file again")
+
+
+SHARDED = {
+    ("*.distcp", "*/*.distcp"): "accelerate merge-weights",
+    ("*/*_model_states.pt",): "zero_to_fp32.py, which DeepSpeed puts beside them",
+    ("model_world_size_*.pt", "../model_world_size_*.pt"): "python -m verl.model_merger merge",
+}
+"""Weights that each process of a training saved for itself, and what joins them."""
+
+
+def _other_weights(folder: Path) -> str:
+    """What there is in the place of weights as safetensors."""
+    for patterns, tool in SHARDED.items():
+        if _has(folder, *patterns):
+            return f" (each process saved its own part: join them with {tool})"
+    pickled = _has(folder, "*.bin", "*.pt", "*.pth", "../*.pt")
+    return " (pickled weights are not opened: they can run code)" if pickled else ""
 
 
 def _has(folder: Path, *patterns: str) -> bool:
