@@ -204,6 +204,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "ernie4_5_vl_moe": Family(vllm="images", video={"draw_on_frames": False}),
     "internvl": Family(pool=2, around="Frame100: <img></img>\n", images=_WHOLE),
+    "internvl_chat": Family(pool=2, around="Frame100: <img></img>\n", images={"max_dynamic_patch": 1}),
     "llava_onevision": Family(pool=2, once=1, tiles=2),
     "llava_next_video": Family(pool=2, tiles=2),
     "video_llava": Family(vllm="images", extra=1),

@@ -130,6 +130,11 @@ def media_ids(config: Any) -> frozenset[int]:
     return frozenset(token for token in found if isinstance(token, int))
 
 
+def is_tokenizer(processor: Any) -> bool:
+    """Whether what transformers opened as a processor knows of text alone."""
+    return all(getattr(processor, f"{medium}_processor", None) is None for medium in ("image", "video"))
+
+
 def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Showing:
     """How the engine `kind` shows videos with this processor and chat template; of a family that is not `sure`, the
     best way that the processor takes.
@@ -137,7 +142,7 @@ def showing(processor: Any, family: Family, sure: bool, kind: str = "hf") -> Sho
     Raises:
         ViubenchError: the template has no place for what the model is shown.
     """
-    if getattr(processor, "image_processor", None) is None and getattr(processor, "video_processor", None) is None:
+    if is_tokenizer(processor):
         raise ViubenchError("the model takes neither videos nor pictures: its processor is a tokenizer alone")
     found = Showing.of(family, kind)
     if found.medium == "video" and not templates.has_slot(processor, "video"):

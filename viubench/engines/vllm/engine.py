@@ -27,7 +27,7 @@ from viubench.engines.constrained import chosen, continuations, refuse_reasoning
 from viubench.engines.families import FAMILIES
 from viubench.engines.sight import Processed, Prover, Shape, shape
 from viubench.engines.token_counts import Counter
-from viubench.engines.vllm import patches, scores
+from viubench.engines.vllm import own_processor, patches, scores
 from viubench.engines.vllm import process as vllm_process
 from viubench.engines.vllm.process import CoreLog, reason
 from viubench.engines.vllm.prompt import arguments, as_prompt, with_media
@@ -145,10 +145,9 @@ class VllmEngine(CheckpointEngine):
             self.settings |= INVARIANT if invariant else ALONE
         quiet = {"use_tqdm_on_load": False, "disable_log_stats": True, "enable_log_requests": False}
         given = {"model": self.checkpoint["path"], **quiet, **self.settings}
-        merging.merge(self.checkpoint, trust=bool(self.settings["trust_remote_code"]))
-        self._processor = processors.open_processor(self.checkpoint["path"], bool(self.settings["trust_remote_code"]))
-        known = self.checkpoint["model_type"] in FAMILIES
-        self._showing = processors.showing(self._processor, self.family, known, self.kind)
+        trust = bool(self.settings["trust_remote_code"])
+        merging.merge(self.checkpoint, trust=trust)
+        self._processor = own_processor.opened(self.checkpoint, trust=trust)
         others = {child.pid for child in multiprocessing.active_children()}
         with without_main():
             self._llm = AsyncLLM.from_engine_args(
@@ -161,6 +160,10 @@ class VllmEngine(CheckpointEngine):
     def _ready(self) -> None:
         """Take the model as vLLM has it: what it can be shown, and how that is proven."""
         info = self._llm.renderer.get_mm_processor().info
+        own = None if self._processor is not None else own_processor.own(info)
+        self._processor = self._processor if own is None else own
+        known = self.checkpoint["model_type"] in FAMILIES
+        self._showing = processors.showing(self._processor, self.family, known, self.kind)
         most, videos = info.supported_mm_limits.get("video", 0), 1 if self.needs is None else self.needs.videos
         if self._showing.medium == "video" and most is not None and most < videos:
             self._showing = processors.showing(self._processor, replace(self.family, vllm="images"), True, self.kind)
@@ -168,7 +171,9 @@ class VllmEngine(CheckpointEngine):
             some = f"at most {most} videos of a question" if most else "neither videos nor pictures"
             raise ViubenchError(f"vLLM shows this model {some}", where=self.checkpoint["path"], hint="--engine hf")
         pass_times_on(info)
-        self._takes = supported_arguments(info)
+        # One that has a single size of frames, which is theirs already, changes none.
+        fixed = own is not None and self.frame_format.fixed is not None
+        self._takes = own_processor.takes(own) if fixed else supported_arguments(info)
         counter = Counter(self.checkpoint, kind=self.kind)
         counter.showing = self._showing
         group = self.frame_format.group
