@@ -19,7 +19,8 @@ SECTIONS = {
     "peers": (
         "Beside other programs",
         "The same checkpoint, clips, questions, frame count, pixel budget, answer length and vLLM settings, "
-        "each side alone in a fresh process. `vllm` and `vllm_generate` are lmms-eval's two vLLM models. "
+        "each side alone in a fresh process. `vllm` and `vllm_generate` are lmms-eval's two vLLM models; `vllm` sends "
+        "every frame as a picture, so that no two are merged, which makes twice the vision tokens. "
         "`bench_serve` is vLLM's benchmark of its own server, which opens the clips by their path; `evalscope` asks "
         "the same server through its general_vqa, and sends each question the whole file. "
         "The clock runs from the first question to the last answer, engine start excluded; cold is the "
