@@ -36,8 +36,6 @@ _LIST_NUMBER = re.compile(
 _WORD = re.compile(r"[^\W_]")
 _LATIN_WORD = re.compile(r"[^\W\d_]+")
 _REACH = 90
-_FOR = (["for"], ["para"], ["pour"], ["für"])
-"""Between a count and its shape: "3 for circles"."""
 
 
 class _Words(NamedTuple):
@@ -118,7 +116,8 @@ def _mention(text: str, match: re.Match[str], words: _Words) -> Mention | None:
         return Mention(0, start, end, Standing.STATED, "labelled", shape)
     if match["count"]:
         look = [word[0].lower() for word in _LATIN_WORD.finditer(match["look"] or "")]
-        if look not in _FOR and any(word in grammar_words() for word in look):
+        linked = len(look) == 1 and look[0] in words_of(languages(), "for")  # "3 for circles"
+        if not linked and any(word in grammar_words() for word in look):
             return None  # "3 and the circle"
         scaled = any(word in words_of(languages(), "scales") for word in (match["look"] or "").lower().split())
         exact = not scaled and not _is_vague(text, start, end, words)

@@ -37,10 +37,6 @@ _TIGHT = re.compile(
 )
 """A pair written without a space, which is no decimal comma: "(3.0,8.0)"."""
 _ASIDE = re.compile(r"\([^()\n]{0,40}\)")
-_FRAME = re.compile(
-    r"\b(?:frames?|fotogramas?|bild|image)\s?(?:#|no\.?\s|nr\.?\s)?[0-9]{1,7}\b|第?[0-9]{1,7}(?:帧|幀|フレーム)", re.I
-)
-"""A frame named beside its time: "frame 30 (3.0 s) to frame 81 (8.1 s)"."""
 _BRACKETS = re.compile(r"\s?\([^()\n]{0,40}\)")
 _NOT_TIME_BEFORE = re.compile(
     r"(?:\b(?:person|player|camera|object|speaker|event|action|occurrence|scene|frame|clip|video|step|scene|shot|option|page|figure|part|question|channel|score|confidence|chapter|number|"
@@ -48,8 +44,6 @@ _NOT_TIME_BEFORE = re.compile(
     r"\s*(?:no\.?|numbers?|index|indices|is|are|of|[:=])?\s*(?:from|between)?|第?[\s0-9]*(?:帧|幀|フレーム|프레임))[^\S\n]*[(\[]?\Z",
     re.I,
 )
-_MILLIS = r"(?:ms|msecs?|milliseconds?|Millisekunden?|milisegundos?|millisecondes?|毫秒|ミリ秒|밀리초)"
-_MILLIS_BEFORE = re.compile(rf"(?<![^\W\d_]){_MILLIS}(?![^\W\d_])[^\w\n]{{0,6}}\Z", re.I)
 _NEXT_ROW = re.compile(r"[^\n]{0,200}\n[^\n]{0,200}[0-9]")
 _POINTS = frozenset({"mark", "marks", "point", "points", "timestamp", "timestamps", "interval"})
 _NEXT = re.compile(r"[^\S\n]*([^\W\d_]+|%)")
@@ -169,6 +163,25 @@ class _Words(NamedTuple):
         )
 
 
+def _listed(name: str, joined: bool | None = None) -> str:
+    """Any of the words listed under `name` in any language, or in those whose words are `joined` to what is beside."""
+    some = [one for one in languages() if joined is None or joined is not bool(one.starts)]
+    return any_of(word.replace("_", " ") for word in words_of(some, name))
+
+
+@cache
+def _frame() -> re.Pattern[str]:
+    """A frame named beside its time: "frame 30 (3.0 s) to frame 81 (8.1 s)"."""
+    apart, joined = _listed("frames", False), _listed("frames", True)
+    number = r"(?:#|no\.?\s|nr\.?\s)?[0-9]{1,7}"
+    return re.compile(rf"\b(?:{apart})\s?{number}\b|第?[0-9]{{1,7}}(?:{joined})", re.I)
+
+
+@cache
+def _millis_before() -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W\d_])(?:{_listed('milliseconds')})(?![^\W\d_])[^\w\n]{{0,6}}\Z", re.I)
+
+
 @cache
 def _time_pattern(comma: str) -> re.Pattern[str]:
     """A time of any language; `comma` where figures have a decimal comma."""
@@ -188,7 +201,7 @@ def _time_pattern(comma: str) -> re.Pattern[str]:
       |(?:(?P<h>{amount})\s?(?:{unit("hours")})(?![a-z])[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?)?
        (?P<m>{amount})\s?(?:{unit("minutes")}|m(?=\s?[0-9]))(?![a-zà-ÿ])
        (?:[\s,]{{0,3}}(?:and\s|und\s|y\s|et\s)?(?P<ms>{amount})\s?(?:{unit("seconds")})(?![a-zà-ÿ]))?
-      |(?P<s>{amount})(?:\s{{0,3}}(?P<millis>{_MILLIS})(?![a-zà-ÿ])|(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
+      |(?P<s>{amount})(?:\s{{0,3}}(?P<millis>{_listed("milliseconds")})(?![a-zà-ÿ])|(?P<unit>{seconds})|(?:st|nd|rd|th|ère|ème|er|e|ª|º|\.(?=\sbis\b))?))
     (?![A-Za-z\u00c0-\u024f0-9_%°])(?!\s?%){thousands}""",
         re.VERBOSE | re.IGNORECASE,
     )
@@ -215,7 +228,7 @@ def _parse_time(match: re.Match[str], text: str) -> _Time | None:
         seconds = _amount(match["h"]) * 3600 + _amount(match["m"]) * 60 + _amount(match["ms"])
         return _Time(seconds, "minutes", start, end)
     word = not match["s"][0].isdigit()
-    if match["millis"] or (not match["unit"] and _MILLIS_BEFORE.search(text[max(0, start - 24) : start])):
+    if match["millis"] or (not match["unit"] and _millis_before().search(text[max(0, start - 24) : start])):
         return _Time(_amount(match["s"]) / 1000, "millis", start, end, word)
     if word and not match["unit"] and match["s"][0] > "\u3000":
         return None  # 一个人
@@ -257,7 +270,7 @@ class _Pairs:
         text, words = self.text, self.words
         if b.start - a.end > _REACH:
             return ""
-        gap = _FRAME.sub("", _ASIDE.sub("", text[a.end : b.start])).strip()
+        gap = _frame().sub("", _ASIDE.sub("", text[a.end : b.start])).strip()
         if words.to.fullmatch(gap):
             return "range"
         before = text[max(0, a.start - _REACH) : a.start]
