@@ -196,3 +196,6 @@ def test_it_opens_as_a_model_and_answers_like_the_one_in_memory(
         types = torch.zeros_like(ids)
         scores = [model(input_ids=ids, mm_token_type_ids=types).logits for model in (adapted, merged)]
         assert (scores[0] - scores[1]).abs().max() < 1e-4
+        monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / "cache"))
+        adapter = make("hf", model=str(path / "adapter"), args={"device": "cpu"}, base_model=str(tiny_model))
+        assert answer(adapter) == there, "its adapter is merged into the same model"
