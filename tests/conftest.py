@@ -22,6 +22,10 @@ own_plugins.register()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would have programs ignore Ctrl-C
 os.environ.pop("COLUMNS", None)  # of pytest-xdist: tables would be wrapped
+if sys.dont_write_bytecode:  # each program that a test starts would compile all of torch, transformers and vLLM again
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # vLLM compiles a function or two: longer than all its answers here
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,7 @@ def test_a_full_disk_is_told_and_costs_no_checkpoint(
     import signal
 
     monkeypatch.setattr(grpo, "Rewarder", Vowels)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python 3.11 would leave it cut off
     chosen, limits = config(world, tiny_model, eval_steps=0), resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 

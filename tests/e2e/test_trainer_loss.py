@@ -135,8 +135,19 @@ class Formula:
 
             self.model = get_peft_model(policy.base, policy.peft_config)
         self.model.double()
+        self._known: dict[tuple[int, int], list[Any]] = {}
 
-    def logprobs(self, weights: dict[str, Any], answered: Sequence[Answered], *, gradient: bool = False) -> list[Any]:
+    def logprobs(self, weights: dict[str, Any], answered: Sequence[Answered]) -> list[Any]:
+        """Those that `forward` gives, without a gradient; once for the same weights and answers."""
+        result = []
+        for one in answered:
+            key = id(weights), id(one)  # the trainer's steps keep both
+            if key not in self._known:
+                self._known[key] = self.forward(weights, [one])
+            result += self._known[key]
+        return result
+
+    def forward(self, weights: dict[str, Any], answered: Sequence[Answered], *, gradient: bool = False) -> list[Any]:
         """Log-probabilities of each answer's tokens, each answer by itself behind its prompt."""
         missing, unknown = self.model.load_state_dict(weights, strict=False)
         assert not unknown
@@ -178,8 +189,9 @@ class Formula:
     def __call__(self, step: Step, part: slice) -> tuple[float, dict[str, Any]]:
         """Loss and gradient of a step over the questions `part` of its batch."""
         c, answered = self.config, step.answered[part]
-        old, reference = self.logprobs(step.sampled, answered), self.logprobs(self.start, answered)
-        now = self.logprobs(step.weights, answered, gradient=True)
+        old = self.logprobs(step.sampled, answered)
+        reference = self.logprobs(self.start, answered) if c.beta else old
+        now = self.forward(step.weights, answered, gradient=True)
         ends = [stopped for one in answered for stopped in one.rollouts.stopped]
         varies = [one.group().varies for one in answered for _ in one.rewards]
         taken = [

@@ -46,9 +46,11 @@ def run(data: Path, **more: Any) -> viubench.Run:
 
 
 @pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
+def small_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """A call limits how large a file may become, as a full disk does; the signal that comes with it is ignored here
     as Python does."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python 3.11 would leave it cut off
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -52,6 +52,8 @@ def under(limits: Limits, words: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # as `viubench.__main__` does until the command line is read
     faulthandler.enable()
     tempfile.tempdir = None  # from the environment again
+    if limits.size is not None:  # Python 3.11 leaves a module's bytecode cut off, and can never import it again
+        sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
     for what, most in ((resource.RLIMIT_NOFILE, limits.files), (resource.RLIMIT_FSIZE, limits.size),
                        (resource.RLIMIT_AS, limits.memory and limits.memory + _size())):  # fmt: skip
         if most is not None:
