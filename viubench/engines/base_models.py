@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,12 @@ def fingerprint(folder: Path, base_model: str | None = None) -> str:
     if not adapter and (base_model is None or not _groups(folder)):
         return own
     return _both(own, _base(folder, base_model, adapter))
+
+
+def is_unchanged(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether an adapter and its base model are still those of `describe`."""
+    base = {"fingerprint": checkpoints.fingerprint(Path(checkpoint["base_path"]))}
+    return bool(_both(checkpoints.fingerprint(Path(checkpoint["adapter"])), base) == checkpoint["fingerprint"])
 
 
 def require_complete(folder: Path, base_model: str | None = None) -> None:
