@@ -30,7 +30,6 @@ pytestmark = pytest.mark.engine
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("VIUBENCH_CACHE", str(folder))
-    describe.cache_clear()
     return folder
 
 

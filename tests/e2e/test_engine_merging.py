@@ -24,7 +24,6 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIUBENCH_CACHE", str(tmp_path / "cache"))
-    describe.cache_clear()
     return tmp_path / "cache"
 
 

@@ -164,9 +164,7 @@ def test_what_neither_has_is_still_lacking(base: Path, tmp_path: Path) -> None:
 def test_the_place_in_the_cache_follows_the_files(base: Path, tmp_path: Path, cache: Path) -> None:
     adapter = write_adapter(tmp_path / "a", base)
     first = describe(str(adapter))["path"]
-    describe.cache_clear()
     assert describe(str(adapter))["path"] == first
-    describe.cache_clear()
     save_file({"q.lora_A.weight": np.ones((2, 2), np.float32)}, adapter / checkpoints.ADAPTER)
     assert describe(str(adapter))["path"] != first
     assert not list(cache.glob(".*"))
@@ -189,3 +187,30 @@ def test_a_cache_that_cannot_be_written_is_told(
     with pytest.raises(ViubenchError, match="cannot write to"):
         describe(str(write_adapter(tmp_path / "a", base)))
     assert base_models.cache_root() == cache
+
+
+def test_the_revision_of_the_base_model_is_asked_for(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def fetched(name: str, revision: str | None = None, **_: Any) -> str:
+        return str(shutil.copytree(base, tmp_path / f"{name.replace('/', '-')}-{revision}"))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    facts = describe(str(write_adapter(tmp_path / "a", "some/base", revision="abc")))
+    assert (facts["base"], Path(facts["base_path"]).name) == ("some/base", "some-base-abc")
+
+
+def test_an_adapter_to_an_adapter_is_to_be_merged_first(base: Path, tmp_path: Path) -> None:
+    first = write_adapter(tmp_path / "a", base)
+    with pytest.raises(ViubenchError, match="an adapter to") as raised:
+        describe(str(write_adapter(tmp_path / "b", first)))
+    assert "merged first" in str(raised.value.hint)
+
+
+def test_an_adapter_in_a_folder_of_the_one_named_is_pointed_out(base: Path, tmp_path: Path) -> None:
+    inner = write_adapter(tmp_path / "training" / "default", base)
+    with pytest.raises(ViubenchError, match="it holds 1 folders with models") as raised:
+        describe(str(tmp_path / "training"))
+    assert str(inner) in str(raised.value.hint)

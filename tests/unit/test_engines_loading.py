@@ -54,7 +54,6 @@ def folder(tmp_path: Path) -> Path:
     (made / "tokenizer.json").write_text("{}")
     (made / "preprocessor_config.json").write_text("{}")
     write_safetensors(made / "model.safetensors", {"a": np.zeros(8192, np.float32), "b": np.ones(8192, np.float32)})
-    describe_checkpoint.cache_clear()
     return made
 
 
@@ -236,3 +235,10 @@ def test_weights_that_would_be_random_are_refused(
             processors.open_model("m")
     else:
         assert processors.open_model("m") == ("thinker" if thinks else model)
+
+
+def test_other_weights_in_the_same_place_are_another_checkpoint(folder: Path) -> None:
+    first = describe_checkpoint(str(folder))["fingerprint"]
+    assert describe_checkpoint(str(folder))["fingerprint"] == first
+    write_safetensors(folder / "model.safetensors", {"a": np.ones(8192, np.float32), "b": np.ones(8192, np.float32)})
+    assert describe_checkpoint(str(folder))["fingerprint"] != first

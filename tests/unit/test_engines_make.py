@@ -13,7 +13,6 @@ import pytest
 
 from viubench.engines import engine_args, make
 from viubench.engines.base import Needs
-from viubench.engines.checkpoints import describe_checkpoint
 from viubench.engines.vllm import VllmEngine
 from viubench.engines.vllm.process import BATCH_INVARIANT, batch_invariant, printed_reason, prompt_error, start_error
 from viubench.engines.vllm.settings import default_settings
@@ -27,7 +26,6 @@ def checkpoint(tmp_path: Path) -> str:
     (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "processor_config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    describe_checkpoint.cache_clear()
     return str(tmp_path)
 
 

@@ -36,7 +36,6 @@ CONFIG = ("config.json", "*.py")
 PICKLED = (".pt", ".pth", ".bin", ".pkl")
 
 
-@cache
 def describe(model: str, base_model: str | None = None) -> dict[str, Any]:
     """A checkpoint as `describe_checkpoint` gives it, completed by its base model where it lacks something.
 
@@ -54,6 +53,13 @@ def describe(model: str, base_model: str | None = None) -> dict[str, Any]:
     adapter = checkpoints.is_adapter(folder)
     if not adapter and (base_model is None or not _groups(folder)):
         return checkpoints.describe_checkpoint(model)
+    return _completed(model, folder, revision, base_model, (checkpoints.stamp(folder), cache_root()))
+
+
+@cache
+def _completed(model: str, folder: Path, revision: str | None, base_model: str | None, _: object) -> dict[str, Any]:
+    """Once for the same files, and place of the cache."""
+    adapter = checkpoints.is_adapter(folder)
     base = _base(folder, base_model, adapter)
     require_complete(folder, base_model)
     own = checkpoints.fingerprint(folder)
@@ -106,17 +112,19 @@ def cache_root() -> Path:
 
 def _base(folder: Path, named: str | None, adapter: bool) -> dict[str, Any]:
     """The base model, described; the one that an adapter names where no other is named."""
-    name = named or (checkpoints.read_json(folder, ADAPTER_CONFIG).get("base_model_name_or_path") if adapter else None)
+    config = {} if named or not adapter else checkpoints.read_json(folder, ADAPTER_CONFIG)
+    name = named or config.get("base_model_name_or_path")
     if not name:
         message = f"{ADAPTER_CONFIG} does not say which model it was trained on"
         raise ViubenchError(message, where=str(folder), hint="name that model with --base-model")
     try:
-        base = checkpoints.describe_checkpoint(str(name))
+        base = checkpoints.describe_checkpoint(str(name), config.get("revision"))
     except ViubenchError as error:
         if named:
             raise ViubenchError(error.message, where="--base-model", hint=error.hint) from None
         message = f"it is an adapter to {name}, which cannot be opened: {error.message}"
-        raise ViubenchError(message, where=str(folder), hint="say where that model is with --base-model") from None
+        hint = "say where that model is with --base-model; one that is an adapter itself is to be merged first"
+        raise ViubenchError(message, where=str(folder), hint=hint) from None
     if adapter and (quantised := checkpoints.read_json(Path(base["path"]), "config.json").get("quantization_config")):
         method = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else "quantised"
         message = f"its base model {base['name']} has {method} weights, which an adapter cannot be merged into"

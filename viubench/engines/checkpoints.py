@@ -38,9 +38,9 @@ _SMALL_FILES = (
 _FETCHED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py")
 
 
-@cache
-def describe_checkpoint(model: str) -> dict[str, Any]:
-    """Read a checkpoint folder, or a hub id whose files are fetched (or already in the cache).
+def describe_checkpoint(model: str, revision: str | None = None) -> dict[str, Any]:
+    """Read a checkpoint folder, or a hub id whose files (of its newest `revision`, or this one) are fetched or already
+    in the cache.
 
     Returns:
         `name` (shown in tables), `path` (the folder), `architecture`, `model_type`, `size_multiple` (patch x merge in
@@ -51,7 +51,12 @@ def describe_checkpoint(model: str) -> dict[str, Any]:
     Raises:
         ViubenchError: no such folder or hub id, or the folder is no complete checkpoint; says what is missing.
     """
-    folder, revision = locate(model)
+    folder, revision = locate(model, revision)
+    return _described(model, folder, revision, stamp(folder))
+
+
+@cache
+def _described(model: str, folder: Path, revision: str | None, _: Stamp) -> dict[str, Any]:
     require_complete(folder)
     facts = read_facts(folder) | {"name": shown_name(model, folder, revision), "fingerprint": fingerprint(folder)}
     return facts if revision is None else facts | {"revision": revision}
@@ -99,6 +104,9 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest(length=16)
 
 
+Stamp = tuple[tuple[str, int, int], ...]
+
+
 class WeightsHeader(NamedTuple):
     """The beginning of a safetensors file."""
 
@@ -140,7 +148,13 @@ def _tensor_pieces(path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def locate(model: str) -> tuple[Path, str | None]:
+def stamp(folder: Path) -> Stamp:
+    """Name, bytes and time of change (ns) of each of its files: others are another checkpoint in the same place."""
+    stats = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
+    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in stats))
+
+
+def locate(model: str, revision: str | None = None) -> tuple[Path, str | None]:
     """The folder of a model, and of one from the hub its revision; raises as `describe_checkpoint`."""
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -153,10 +167,15 @@ def locate(model: str) -> tuple[Path, str | None]:
         raise ViubenchError(
             f"no such checkpoint folder: {model}", hint="give an existing folder or a hub id (owner/name)"
         )
+    return _fetched(model, revision)
+
+
+@cache
+def _fetched(model: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(model, allow_patterns=list(_FETCHED_FILES)))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(_FETCHED_FILES)))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ViubenchError(
@@ -279,7 +298,9 @@ def _refuse_adapter(folder: Path, weights: Collection[str]) -> None:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     """config.json, of which the parts that are read here are of their form."""
-    inner = [] if (folder / "config.json").exists() else sorted(path.parent for path in folder.glob("*/config.json"))
+    inner = []
+    if not (folder / "config.json").exists():
+        inner = sorted({path.parent for name in ("config.json", ADAPTER_CONFIG) for path in folder.glob(f"*/{name}")})
     if inner:
         raise ViubenchError(
             f"it holds {len(inner)} folders with models, and is none itself",
