@@ -164,7 +164,7 @@ def test_a_task_changes_the_decoding_under_lm_evals_names() -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(own, "describe_checkpoint", lambda model: {"path": model})
+    monkeypatch.setattr(own.base_models, "describe", lambda model, base_model: {"path": model})
     return tmp_path
 
 
