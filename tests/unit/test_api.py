@@ -122,6 +122,8 @@ def test_an_engine_object_is_shown_the_videos(items: Path, tmp_path: Path) -> No
     assert 0 < sum(run.to_frame()["status"] == "ok") < len(run.records)
     with pytest.raises(viubench.ViubenchError, match="has its own settings"):
         viubench.evaluate(model=engine, tasks=items, engine_args={"dtype": "float32"})
+    with pytest.raises(viubench.ViubenchError, match="has its own settings"):
+        viubench.evaluate(model=engine, tasks=items, base_model="some/base")
 
 
 def test_tasks_by_name_file_folder_and_object_mixed(items: Path, clips: Path, tmp_path: Path) -> None:

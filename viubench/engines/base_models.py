@@ -20,10 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from viubench.engines import checkpoints
-from viubench.engines.checkpoints import ADAPTER, ADAPTER_CONFIG
+from viubench.engines.checkpoints import ADAPTER, ADAPTER_CONFIG, INDEX
 from viubench.errors import ViubenchError
 from viubench.storage import environment
 from viubench.storage.atomic import ASIDE
@@ -53,7 +51,7 @@ def describe(model: str, base_model: str | None = None) -> dict[str, Any]:
     adapter = checkpoints.is_adapter(folder)
     if not adapter and (base_model is None or not _groups(folder)):
         return checkpoints.describe_checkpoint(model)
-    return _completed(model, folder, revision, base_model, (checkpoints.stamp(folder), cache_root()))
+    return _completed(model, folder, revision, base_model, (checkpoints.stamp(folder), _root()))
 
 
 @cache
@@ -68,7 +66,7 @@ def _completed(model: str, folder: Path, revision: str | None, base_model: str |
         checkpoints.require_complete(joined)  # the base model may lack the same
     facts = checkpoints.read_facts(joined) | {
         "name": checkpoints.shown_name(model, folder, revision),
-        "fingerprint": _both(own, base),
+        "fingerprint": _hash(own, base["fingerprint"]),
         "base": base["name"],
         "given": str(folder),
     }
@@ -82,13 +80,13 @@ def fingerprint(folder: Path, base_model: str | None = None) -> str:
     own, adapter = checkpoints.fingerprint(folder), checkpoints.is_adapter(folder)
     if not adapter and (base_model is None or not _groups(folder)):
         return own
-    return _both(own, _base(folder, base_model, adapter))
+    return _hash(own, _base(folder, base_model, adapter)["fingerprint"])
 
 
 def is_unchanged(checkpoint: Mapping[str, Any]) -> bool:
     """Whether an adapter and its base model are still those of `describe`."""
-    base = {"fingerprint": checkpoints.fingerprint(Path(checkpoint["base_path"]))}
-    return bool(_both(checkpoints.fingerprint(Path(checkpoint["adapter"])), base) == checkpoint["fingerprint"])
+    both = (checkpoints.fingerprint(Path(checkpoint[name])) for name in ("adapter", "base_path"))
+    return bool(_hash(*both) == checkpoint["fingerprint"])
 
 
 def require_complete(folder: Path, base_model: str | None = None) -> None:
@@ -103,11 +101,6 @@ def require_complete(folder: Path, base_model: str | None = None) -> None:
         checkpoints.require_whole(folder / ADAPTER)
     if adapter or base_model is not None:
         _base(folder, base_model, adapter)
-
-
-def cache_root() -> Path:
-    """`checkpoints` below $VIUBENCH_CACHE, or below the user's cache folder."""
-    return (environment.folder(environment.CACHE) or user_cache_path("viubench", appauthor=False)) / "checkpoints"
 
 
 def _base(folder: Path, named: str | None, adapter: bool) -> dict[str, Any]:
@@ -155,15 +148,19 @@ def _settings(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _both(own: str, base: dict[str, Any]) -> str:
+def _hash(*texts: str) -> str:
     from blake3 import blake3
 
-    return str(blake3(f"{own} {base['fingerprint']}".encode()).hexdigest(length=16))
+    return str(blake3(" ".join(texts).encode()).hexdigest(length=16))
+
+
+def _root() -> Path:
+    return environment.cache_folder("checkpoints")
 
 
 def _joined(folder: Path, base: dict[str, Any], own: str, adapter: bool) -> Path:
     """A folder with links to the files of both, made where it is not there yet."""
-    place = cache_root() / _both(f"{own} {folder}", base | {"fingerprint": f"{base['fingerprint']} {base['path']}"})
+    place = _root() / _hash(own, str(folder), base["fingerprint"], base["path"])
     if place.is_dir():
         return place
     groups = [CONFIG, GENERATION, *_groups(folder)] if adapter else _groups(folder)
@@ -171,7 +168,7 @@ def _joined(folder: Path, base: dict[str, Any], own: str, adapter: bool) -> Path
     files = {path.name: path for group in groups for pattern in group for path in below.glob(pattern)}
     own_files = [path for path in folder.iterdir() if path.is_file() and path.suffix not in PICKLED]
     if adapter:
-        own_files = [path for path in own_files if path.name not in (ADAPTER, ADAPTER_CONFIG, "config.json")]
+        own_files = [path for path in own_files if path.name not in (ADAPTER, ADAPTER_CONFIG, INDEX, "config.json")]
     files |= {path.name: path for path in own_files}
     aside = place.with_name(f".{place.name}.{uuid.uuid4().hex}{ASIDE}")
     try:

@@ -37,6 +37,9 @@ ELSEWHERE = "VIUBENCH_CACHE names another folder"
 KEPT, IN_USE_S = 2, 900.0
 """Merged models whose weights stay in the cache: those opened last, and any that may still be being opened."""
 
+TIED, _TEXT = "tie_word_embeddings", ("text_config", "llm_config", "thinker_config")
+_TOLD = ("name", "base", "path")
+
 log = logging.getLogger(__name__)
 
 
@@ -62,10 +65,6 @@ def merge(checkpoint: Mapping[str, Any], *, trust: bool = False) -> None:
         message = f"the merged weights cannot be written: {error.strerror or error}"
         raise ViubenchError(message, where=str(folder), hint=ELSEWHERE) from error
     _forget(folder)
-
-
-_TOLD = ("name", "base", "path")
-TIED, _TEXT = "tie_word_embeddings", ("text_config", "llm_config", "thinker_config")
 
 
 def _has_weights(folder: Path) -> bool:

@@ -219,11 +219,10 @@ class ActiveRun(AbstractContextManager["ActiveRun"]):
 def open_engine(config: EvalConfig) -> tuple[Engine, Layout]:
     """The engine, not started, and how many of it there will be."""
     if config.engine_object is not None:
-        if config.replicas or config.engine_args or config.base_urls or config.deterministic or config.model_name:
-            raise ViubenchError(
-                "an engine object has its own settings",
-                hint="leave out model, replicas, engine_args, base_url and deterministic, or name the engine instead",
-            )
+        others = "model_name base_model base_urls replicas engine_args deterministic"
+        if any(getattr(config, name) for name in others.split()):
+            hint = "leave out model, base_model, base_url, replicas, engine_args, deterministic; or name an engine"
+            raise ViubenchError("an engine object has its own settings", hint=hint)
         return config.engine_object, Layout(config.engine_object.kind)
     layout = Layout.read(config.engine_name, config.replicas, config.engine_settings)
     engine = engine_factory(layout.kind, replace(config, engine_args=layout.engine_args))()

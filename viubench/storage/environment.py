@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from viubench.errors import ViubenchError, did_you_mean
 
 CACHE, CACHE_GB, DATA = "VIUBENCH_CACHE", "VIUBENCH_CACHE_GB", "VIUBENCH_DATA"
@@ -34,6 +36,11 @@ def folder(name: str) -> Path | None:
     """The folder that a variable names, with `~` for the home; None where it is empty or not set."""
     given = os.environ.get(name, "").strip()
     return Path(given).expanduser() if given else None
+
+
+def cache_folder(name: str) -> Path:
+    """`name` below $VIUBENCH_CACHE, or below the user's cache folder."""
+    return (folder(CACHE) or user_cache_path("viubench", appauthor=False)) / name
 
 
 def unknown() -> list[str]:

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from viubench.errors import MediaError, ViubenchError
 from viubench.schema import Clip, Resize, Sampling, canonical_json
@@ -60,7 +59,7 @@ USED = {
 
 def default_root() -> Path:
     """`frames` below $VIUBENCH_CACHE, or below the user's cache folder."""
-    return (environment.folder(environment.CACHE) or user_cache_path("viubench", appauthor=False)) / "frames"
+    return environment.cache_folder("frames")
 
 
 def default_bytes() -> int:

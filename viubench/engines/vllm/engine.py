@@ -160,8 +160,9 @@ class VllmEngine(CheckpointEngine):
     def _ready(self) -> None:
         """Take the model as vLLM has it: what it can be shown, and how that is proven."""
         info = self._llm.renderer.get_mm_processor().info
-        own = None if self._processor is not None else own_processor.own(info)
-        self._processor = self._processor if own is None else own
+        own = self._processor is None
+        if own:
+            self._processor = own_processor.own(info)
         known = self.checkpoint["model_type"] in FAMILIES
         self._showing = processors.showing(self._processor, self.family, known, self.kind)
         most, videos = info.supported_mm_limits.get("video", 0), 1 if self.needs is None else self.needs.videos
@@ -172,8 +173,8 @@ class VllmEngine(CheckpointEngine):
             raise ViubenchError(f"vLLM shows this model {some}", where=self.checkpoint["path"], hint="--engine hf")
         pass_times_on(info)
         # One that has a single size of frames, which is theirs already, changes none.
-        fixed = own is not None and self.frame_format.fixed is not None
-        self._takes = own_processor.takes(own) if fixed else supported_arguments(info)
+        fixed = own and self.frame_format.fixed is not None
+        self._takes = own_processor.takes(self._processor) if fixed else supported_arguments(info)
         counter = Counter(self.checkpoint, kind=self.kind)
         counter.showing = self._showing
         group = self.frame_format.group
