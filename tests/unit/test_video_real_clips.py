@@ -22,7 +22,7 @@ from viubench.video.pixels import ToRGB, resized
 from viubench.video.probe import Probe, probe
 
 FOLDER = Path(os.environ.get("VIUBENCH_REAL_CLIPS", "/nonexistent"))
-CLIPS = sorted(path.name for path in FOLDER.glob("*.*") if path.suffix != ".md")
+CLIPS = sorted(path.name for path in FOLDER.glob("*.*") if path.is_file() and path.suffix != ".md")
 pytestmark = [
     pytest.mark.clips,
     pytest.mark.skipif(not CLIPS, reason="VIUBENCH_REAL_CLIPS names no folder with clips"),
